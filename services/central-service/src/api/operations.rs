@@ -1,0 +1,76 @@
+//! What operators ask: is it alive, is it ready, how is it doing.
+
+use axum::extract::State as Ctx;
+use axum::response::Response;
+use inventory_core::Freshness;
+use service_kit::extract::Query;
+use service_kit::health::{Check, Condition, ReadyQuery, readiness};
+use service_kit::metrics;
+
+use super::State;
+use crate::metrics::StoreLabel;
+
+/// The process runs.
+#[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200)))]
+pub(super) async fn livez() -> &'static str {
+    "alive\n"
+}
+
+/// The centre can answer. A broker that is away degrades it: answers grow stale, and say so.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations",
+    params(("verbose" = Option<String>, Query, description = "A line for each part.")),
+    responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
+)]
+pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuery>) -> Response {
+    let broker = state
+        .metrics
+        .trouble()
+        .map_or(Condition::Ok, Condition::Degraded);
+    let stores = state.model.stores();
+    let doubtful: Vec<String> = stores
+        .iter()
+        .map(|view| (view, state.model.seen(view).freshness))
+        .filter(|(_, freshness)| *freshness != Freshness::Fresh)
+        .map(|(view, freshness)| format!("{} {}", view.id, freshness.name()))
+        .collect();
+    let stores = if doubtful.is_empty() {
+        Condition::Ok
+    } else {
+        Condition::Degraded(doubtful.join(", "))
+    };
+    let checks = [
+        Check {
+            name: "read model",
+            condition: Condition::Ok,
+        },
+        Check {
+            name: "broker",
+            condition: broker,
+        },
+        Check {
+            name: "stores",
+            condition: stores,
+        },
+    ];
+    readiness(&checks, &query)
+}
+
+/// Metrics in the `OpenMetrics` format.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200)))]
+pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
+    for view in state.model.stores() {
+        let label = StoreLabel {
+            store: view.id.to_string(),
+        };
+        let fresh = state.model.seen(&view).freshness == Freshness::Fresh;
+        state
+            .metrics
+            .fresh
+            .get_or_create(&label)
+            .set(i64::from(fresh));
+        let lag = i64::try_from(view.missing).unwrap_or(i64::MAX);
+        state.metrics.lag_events.get_or_create(&label).set(lag);
+    }
+    metrics::render(state.metrics.registry())
+}

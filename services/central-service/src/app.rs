@@ -1,0 +1,164 @@
+//! Puts a centre together and runs it.
+
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use event_log::EventLog;
+use service_kit::{http, threads::Threads};
+use shared_events::topic::Topics;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::api;
+use crate::config::Config;
+use crate::database::{Database, Error};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::outbound::{Bell, Outbound};
+use crate::projection::Projection;
+use crate::projector::{Message, Projector};
+use crate::read_model::ReadModel;
+
+/// A centre, built and not yet serving.
+#[derive(Debug)]
+pub struct App {
+    projector: Projector,
+    sender: SyncSender<Message>,
+    intake: Intake,
+    outbound: Outbound,
+    bell: Arc<Bell>,
+    log: Arc<dyn EventLog>,
+    topics: Topics,
+    router: Router,
+}
+
+impl App {
+    /// Opens the database, fills memory from it and wires the parts. Talks to no broker yet.
+    ///
+    /// # Errors
+    /// [`Error`]: in use, broken, or not to be opened.
+    pub fn build(config: Config, log: Arc<dyn EventLog>) -> Result<Self, Error> {
+        let metrics = Arc::new(Metrics::default());
+        let model = Arc::new(ReadModel::new(config.freshness));
+        let bell = Arc::new(Bell::default());
+        let database = Database::open(&config.data_dir)?;
+        let (outbox_reader, list_reader) = (database.reader()?, database.reader()?);
+        let (projection, positions, cluster_id) =
+            Projection::open(database, Arc::clone(&model), config.gap_grace)?;
+        info!(
+            stores = model.stores().len(),
+            positions = positions.len(),
+            "view loaded"
+        );
+
+        let (projector, sender) = Projector::new(
+            projection,
+            config.topics.clone(),
+            Arc::clone(&bell),
+            Arc::clone(&metrics),
+        );
+        let intake = Intake {
+            log: Arc::clone(&log),
+            topics: config.topics.clone(),
+            positions: positions
+                .into_iter()
+                .map(|position| ((position.topic, position.partition), position.next))
+                .collect(),
+            cluster_id,
+            metrics: Arc::clone(&metrics),
+        };
+        let outbound = Outbound {
+            reader: outbox_reader,
+            log: Arc::clone(&log),
+            bell: Arc::clone(&bell),
+            projector: sender.clone(),
+        };
+        let router = api::router(api::State {
+            model,
+            metrics,
+            reader: Arc::new(Mutex::new(list_reader)),
+        });
+        Ok(Self {
+            projector,
+            sender,
+            intake,
+            outbound,
+            bell,
+            log,
+            topics: config.topics,
+            router,
+        })
+    }
+
+    /// The HTTP interface, for callers in this process.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves until `stop`. `beside` is served on the same address.
+    ///
+    /// # Errors
+    /// When a part ends that should not: the database failed, a topic is not as recorded, or the
+    /// listener failed.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        beside: Router,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Self {
+            projector,
+            sender,
+            intake,
+            outbound,
+            bell,
+            log,
+            topics,
+            router,
+        } = self;
+        // A wrong partition count is found here, where it can still stop the start.
+        require_topics(&log, &topics).await?;
+        let end = CancellationToken::new();
+        let mut threads = Threads::default();
+        threads.spawn("projector", move || Ok(projector.run()?))?;
+        threads.spawn("intake", {
+            let end = end.clone();
+            move || Ok(intake.run(&sender, &end)?)
+        })?;
+        threads.spawn("outbound", {
+            let end = end.clone();
+            move || Ok(outbound.run(&end)?)
+        })?;
+
+        let served = tokio::select! {
+            served = http::serve(listener, router.merge(beside), stop) => served,
+            ended = threads.ended() => Err(ended),
+        };
+        end.cancel();
+        bell.ring();
+        // The projector ends once intake and outbound have let go of it.
+        threads.join().await?;
+        served
+    }
+}
+
+/// Creates missing topics and refuses wrong ones; a broker that is away is waited for later.
+async fn require_topics(log: &Arc<dyn EventLog>, topics: &Topics) -> anyhow::Result<()> {
+    let wanted = [
+        topics.stock_events(),
+        topics.heartbeats(),
+        topics.dead_letters(),
+    ];
+    let log = Arc::clone(log);
+    let checked = tokio::task::spawn_blocking(move || log.ensure_topics(&wanted)).await?;
+    match checked {
+        Err(error) if !error.is_retryable() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "starting without the broker; answers come from what is known");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}

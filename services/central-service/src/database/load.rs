@@ -1,0 +1,155 @@
+//! Reading the whole database into memory at start.
+
+use std::collections::BTreeMap;
+
+use event_log::{Offset, Position};
+use inventory_core::SequenceTracker;
+use inventory_core::sequence_tracker::Chunk;
+use rusqlite::Connection;
+use shared_events::{Epoch, Sequence, Sku, StoreId, Version};
+
+use super::Error;
+use crate::projection::Witness;
+use crate::read_model::{Level, StoreIndex};
+
+/// What a database holds.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The broker it was built from.
+    pub cluster_id: Option<String>,
+    /// Stores in order of their index.
+    pub stores: Vec<(StoreId, Witness)>,
+    /// Trackers of every life of every store.
+    pub trackers: Vec<(StoreIndex, Epoch, SequenceTracker)>,
+    /// All items.
+    pub levels: Vec<(Sku, Level)>,
+    /// Where reading goes on.
+    pub positions: Vec<Position>,
+}
+
+pub(super) fn load(connection: &Connection) -> Result<Loaded, Error> {
+    Ok(Loaded {
+        cluster_id: rows(connection, "SELECT cluster_id FROM source", |row| {
+            Ok(row.get(0)?)
+        })?
+        .pop(),
+        stores: stores(connection)?,
+        trackers: trackers(connection)?,
+        levels: levels(connection)?,
+        positions: rows(
+            connection,
+            "SELECT topic, partition, next FROM positions",
+            |row| {
+                Ok(Position {
+                    topic: row.get(0)?,
+                    partition: row.get(1)?,
+                    next: Offset(row.get(2)?),
+                })
+            },
+        )?,
+    })
+}
+
+fn stores(connection: &Connection) -> Result<Vec<(StoreId, Witness)>, Error> {
+    let sql = "SELECT store, store_id, epoch, head, head_hash, digest FROM stores ORDER BY store";
+    let stores = rows(connection, sql, |row| {
+        let index: u32 = row.get(0)?;
+        let store = StoreId::parse(&row.get::<_, String>(1)?).map_err(|error| broken(&error))?;
+        let witness = Witness {
+            epoch: Epoch::new(unsigned(row.get(2)?)),
+            head: Sequence::new(unsigned(row.get(3)?)),
+            head_hash: row.get(4)?,
+            digest: row.get(5)?,
+        };
+        Ok((index, (store, witness)))
+    })?;
+    // Levels name a store by its index, and the index is the place in memory.
+    if stores
+        .iter()
+        .zip(0_u32..)
+        .any(|((index, _), place)| *index != place)
+    {
+        return Err(Error::Broken(
+            "stores are not numbered 0, 1, 2 …".to_owned(),
+        ));
+    }
+    Ok(stores.into_iter().map(|(_, store)| store).collect())
+}
+
+fn trackers(connection: &Connection) -> Result<Vec<(StoreIndex, Epoch, SequenceTracker)>, Error> {
+    let mut chunks: BTreeMap<(u32, i64), BTreeMap<u64, Chunk>> = BTreeMap::new();
+    let sql = "SELECT store, epoch, chunk, bits FROM tracker_chunks";
+    for (owner, chunk, bits) in rows(connection, sql, |row| {
+        let bits: Vec<u8> = row.get(3)?;
+        Ok((
+            (row.get(0)?, row.get(1)?),
+            unsigned(row.get(2)?),
+            chunk_of(&bits)?,
+        ))
+    })? {
+        chunks.entry(owner).or_default().insert(chunk, bits);
+    }
+    let sql = "SELECT store, epoch, applied_through FROM trackers";
+    rows(connection, sql, |row| {
+        let (store, epoch): (u32, i64) = (row.get(0)?, row.get(1)?);
+        let through = Sequence::new(unsigned(row.get(2)?));
+        let beyond = chunks.remove(&(store, epoch)).unwrap_or_default();
+        let tracker = SequenceTracker::restore(through, beyond);
+        Ok((StoreIndex(store), Epoch::new(unsigned(epoch)), tracker))
+    })
+}
+
+fn levels(connection: &Connection) -> Result<Vec<(Sku, Level)>, Error> {
+    let sql =
+        "SELECT store, sku, epoch, sequence, version, on_hand, reserved, occurred_at FROM levels";
+    rows(connection, sql, |row| {
+        let sku = row.get_ref(1)?.as_str().map_err(|error| broken(&error))?;
+        let level = Level {
+            store: StoreIndex(row.get(0)?),
+            epoch: Epoch::new(unsigned(row.get(2)?)),
+            sequence: Sequence::new(unsigned(row.get(3)?)),
+            version: Version::new(unsigned(row.get(4)?)),
+            on_hand: row.get(5)?,
+            reserved: row.get(6)?,
+            occurred_at_ms: row.get(7)?,
+        };
+        Ok((Sku::parse(sku).map_err(|error| broken(&error))?, level))
+    })
+}
+
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    mut read: impl FnMut(&rusqlite::Row<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(read(row)?);
+    }
+    Ok(all)
+}
+
+fn chunk_of(bytes: &[u8]) -> Result<Chunk, Error> {
+    let mut chunk: Chunk = [0; 64];
+    let (words, rest) = bytes.as_chunks::<8>();
+    if words.len() != chunk.len() || !rest.is_empty() {
+        return Err(Error::Broken(format!(
+            "a tracker chunk has {} bytes",
+            bytes.len()
+        )));
+    }
+    for (word, bytes) in chunk.iter_mut().zip(words) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    Ok(chunk)
+}
+
+const fn unsigned(number: i64) -> u64 {
+    number.unsigned_abs()
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Error {
+    Error::Broken(error.to_string())
+}

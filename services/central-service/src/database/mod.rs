@@ -1,0 +1,117 @@
+//! The centre's tables: the only place in this crate that speaks SQL.
+
+mod load;
+mod reader;
+mod write;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use service_kit::sqlite::{self, Durability, Schema};
+
+pub use load::Loaded;
+pub use reader::{OutboxRow, Reader};
+pub use write::Write;
+
+const SCHEMA: Schema = Schema {
+    application_id: 0x4f6e_6832,
+    version: 1,
+    sql: include_str!("schema.sql"),
+};
+const DATABASE: &str = "central.db";
+const LOCK: &str = "central.lock";
+
+/// What can go wrong with the database. All of it ends the process: what it holds comes back from the
+/// topics.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder cannot be made or used.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("the database in {} is in use by another process; stop that one first", .0.display())]
+    InUse(PathBuf),
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] sqlite::Error),
+    /// A row is not what was once written.
+    #[error("the database is broken ({0}); delete it, and it is rebuilt from the topics")]
+    Broken(String),
+    /// SQLite failed.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// The one writer of the database.
+#[derive(Debug)]
+pub struct Database {
+    connection: Connection,
+    path: PathBuf,
+    // Held for life: the lock goes with the file.
+    _lock: File,
+}
+
+impl Database {
+    /// Opens the database in a folder, creating both when new.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let in_folder = |source| Error::Folder {
+            path: folder.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(folder).map_err(in_folder)?;
+        let lock = File::create(folder.join(LOCK)).map_err(in_folder)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(folder.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(in_folder(source)),
+        }
+        let path = folder.join(DATABASE);
+        // All of it can be rebuilt: a power cut may take recent commits, but effect and position
+        // together.
+        let connection = sqlite::open(&path, SCHEMA, Durability::Checkpoint)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(Self {
+            connection,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// A reader beside this writer.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    pub fn reader(&self) -> Result<Reader, Error> {
+        Ok(Reader::new(sqlite::open_read_only(&self.path, SCHEMA)?))
+    }
+
+    /// Everything in it, for the memory of a centre that starts.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn load(&self) -> Result<Loaded, Error> {
+        load::load(&self.connection)
+    }
+
+    /// Starts a transaction.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn write(&mut self) -> Result<Write<'_>, Error> {
+        Write::begin(&mut self.connection)
+    }
+}
+
+/// Positions stay below 2⁵³, so they fit SQLite's signed integers.
+const fn signed(position: u64) -> i64 {
+    position.cast_signed()
+}

@@ -1,0 +1,73 @@
+//! Reading beside the writer: the outbox, and lists too long for memory to be kept in order.
+
+use event_log::Publication;
+use rusqlite::{Connection, params};
+use shared_events::wire::OutgoingRecord;
+
+use super::Error;
+use crate::read_model::StoreIndex;
+
+/// A record waiting to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its place in the order.
+    pub id: i64,
+    /// The record and its topic.
+    pub publication: Publication,
+}
+
+/// Sees what is committed.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    pub(super) const fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The oldest records of the outbox behind `after`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn outbox(&self, after: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, topic, key, headers, value FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![after, limit])?;
+        let mut waiting = Vec::new();
+        while let Some(row) = rows.next()? {
+            let headers: String = row.get(3)?;
+            let headers = serde_json::from_str(&headers)
+                .map_err(|error| Error::Broken(format!("outbox headers: {error}")))?;
+            let record = OutgoingRecord {
+                key: row.get(2)?,
+                headers,
+                value: row.get(4)?,
+            };
+            let publication = Publication {
+                topic: row.get(1)?,
+                record,
+            };
+            waiting.push(OutboxRow {
+                id: row.get(0)?,
+                publication,
+            });
+        }
+        Ok(waiting)
+    }
+
+    /// SKUs of a store behind `after`, in order.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn skus(&self, store: StoreIndex, after: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sku FROM levels WHERE store = ?1 AND sku > ?2 ORDER BY sku LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![store.0, after, limit], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,170 @@
+//! One transaction of the projector.
+
+use event_log::{Position, Publication};
+use inventory_core::sequence_tracker::TrackerChanges;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use shared_events::{Epoch, Sku, StoreId};
+
+use super::{Error, signed};
+use crate::projection::Witness;
+use crate::read_model::{Level, StoreIndex};
+
+/// An open transaction. Dropping it undoes everything.
+#[derive(Debug)]
+pub struct Write<'d> {
+    transaction: Transaction<'d>,
+}
+
+impl<'d> Write<'d> {
+    pub(super) fn begin(connection: &'d mut Connection) -> Result<Self, Error> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Self { transaction })
+    }
+
+    /// Names the broker this view is built from.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`], as for all of these.
+    pub fn cluster_id(&self, cluster_id: &str) -> Result<(), Error> {
+        self.transaction.execute(
+            "INSERT INTO source (id, cluster_id) VALUES (1, ?1)
+             ON CONFLICT DO UPDATE SET cluster_id = excluded.cluster_id",
+            [cluster_id],
+        )?;
+        Ok(())
+    }
+
+    /// A store and what it last reported.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn store(&self, index: StoreIndex, id: &StoreId, witness: &Witness) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO stores (store, store_id, epoch, head, head_hash, digest)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (store) DO UPDATE SET epoch = excluded.epoch, head = excluded.head,
+                    head_hash = excluded.head_hash, digest = excluded.digest",
+            )?
+            .execute(params![
+                index.0,
+                id.as_str(),
+                signed(witness.epoch.get()),
+                signed(witness.head.get()),
+                witness.head_hash,
+                witness.digest
+            ])?;
+        Ok(())
+    }
+
+    /// The newest state of an item.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn level(&self, sku: &Sku, level: &Level) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO levels
+                 (store, sku, epoch, sequence, version, on_hand, reserved, occurred_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                level.store.0,
+                sku.as_str(),
+                signed(level.epoch.get()),
+                signed(level.sequence.get()),
+                signed(level.version.get()),
+                level.on_hand,
+                level.reserved,
+                level.occurred_at_ms
+            ])?;
+        Ok(())
+    }
+
+    /// Which events of a store's life are applied.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn tracker(
+        &self,
+        store: StoreIndex,
+        epoch: Epoch,
+        changes: &TrackerChanges,
+    ) -> Result<(), Error> {
+        let epoch = signed(epoch.get());
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO trackers VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                store.0,
+                epoch,
+                signed(changes.applied_through.get())
+            ])?;
+        for (chunk, bits) in &changes.chunks {
+            if let Some(bits) = bits {
+                let bytes: Vec<u8> = bits.iter().flat_map(|word| word.to_le_bytes()).collect();
+                self.transaction
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO tracker_chunks VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute(params![store.0, epoch, signed(*chunk), bytes])?;
+            } else {
+                self.transaction
+                    .prepare_cached(
+                        "DELETE FROM tracker_chunks WHERE store = ?1 AND epoch = ?2 AND chunk = ?3",
+                    )?
+                    .execute(params![store.0, epoch, signed(*chunk)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where reading a partition goes on.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn position(&self, position: &Position) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3)")?
+            .execute(params![position.topic, position.partition, position.next.0])?;
+        Ok(())
+    }
+
+    /// A record to be published once this is committed.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn publish(&self, publication: &Publication) -> Result<(), Error> {
+        let record = &publication.record;
+        let headers = serde_json::to_string(&record.headers).expect("bytes always serialise");
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO outbox (topic, key, headers, value) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                publication.topic,
+                record.key,
+                headers,
+                record.value
+            ])?;
+        Ok(())
+    }
+
+    /// Everything up to here has been published.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn published(&self, through: i64) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("DELETE FROM outbox WHERE id <= ?1")?
+            .execute([through])?;
+        Ok(())
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn commit(self) -> Result<(), Error> {
+        Ok(self.transaction.commit()?)
+    }
+}

@@ -1,0 +1,161 @@
+//! What the centre counts.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use service_kit::clock;
+use service_kit::metrics::SECONDS;
+use shared_events::RecordedEvent;
+
+use crate::projection::Applied;
+
+/// Events older than this were waiting for the centre, not on their way to it.
+const ON_ITS_WAY_MS: i64 = 60_000;
+
+/// Label of per-store metrics; stores are few.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StoreLabel {
+    /// The store.
+    pub store: String,
+}
+
+/// The centre's metrics and the registry that renders them.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    events: Counter,
+    duplicates: Counter,
+    rows: Counter,
+    apply_seconds: Histogram,
+    visible_seconds: Histogram,
+    /// Records of types a newer producer knows.
+    pub skipped: Counter,
+    /// Records nobody could read.
+    pub dead_letters: Counter,
+    /// Requests to stores for events that did not come.
+    pub replays_asked: Counter,
+    /// Events reported and not applied, by store; set when scraped.
+    pub lag_events: Family<StoreLabel, Gauge>,
+    /// 1 for a store whose numbers are fresh; set when scraped.
+    pub fresh: Family<StoreLabel, Gauge>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Metrics {
+    /// Registers everything.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("onhand_central"),
+            events: Counter::default(),
+            duplicates: Counter::default(),
+            rows: Counter::default(),
+            apply_seconds: Histogram::new(SECONDS),
+            visible_seconds: Histogram::new(SECONDS),
+            skipped: Counter::default(),
+            dead_letters: Counter::default(),
+            replays_asked: Counter::default(),
+            lag_events: Family::default(),
+            fresh: Family::default(),
+            trouble: Mutex::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("applied_events", "Events applied", self.events.clone());
+        registry.register(
+            "duplicate_events",
+            "Events that had been applied before",
+            self.duplicates.clone(),
+        );
+        registry.register("written_rows", "Item rows written", self.rows.clone());
+        registry.register_with_unit(
+            "apply",
+            "Time to apply and commit a batch",
+            Unit::Seconds,
+            self.apply_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "visible",
+            "Time from the store's commit to the centre's answer, by both clocks",
+            Unit::Seconds,
+            self.visible_seconds.clone(),
+        );
+        registry.register(
+            "skipped_records",
+            "Records of types only newer versions know",
+            self.skipped.clone(),
+        );
+        registry.register(
+            "dead_letters",
+            "Records that could not be read",
+            self.dead_letters.clone(),
+        );
+        registry.register(
+            "replays_asked",
+            "Requests for events that did not come",
+            self.replays_asked.clone(),
+        );
+        registry.register(
+            "lag_events",
+            "Events a store reported that are not applied",
+            self.lag_events.clone(),
+        );
+        registry.register(
+            "store_fresh",
+            "1 for a store whose numbers are fresh",
+            self.fresh.clone(),
+        );
+    }
+
+    /// The registry, for rendering.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Why nothing is being read, when that is so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn broker_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(crate) fn applied(&self, started: Instant, applied: Applied, events: &[RecordedEvent]) {
+        self.events.inc_by(applied.events);
+        self.duplicates.inc_by(applied.duplicates);
+        self.rows.inc_by(applied.rows);
+        self.apply_seconds.observe(started.elapsed().as_secs_f64());
+        let now_ms = clock::unix_millis();
+        for event in events {
+            let age_ms = now_ms.saturating_sub(event.occurred_at.unix_millis());
+            if let Ok(age_ms) = u32::try_from(age_ms.max(0))
+                && i64::from(age_ms) < ON_ITS_WAY_MS
+            {
+                self.visible_seconds
+                    .observe(std::time::Duration::from_millis(age_ms.into()).as_secs_f64());
+            }
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

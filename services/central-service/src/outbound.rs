@@ -1,0 +1,116 @@
+//! Outbox → broker: replay requests and dead letters, in order, at least once.
+
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use event_log::{Error as BrokerError, EventLog, Publication};
+use service_kit::retry::Retry;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::database::{Error, Reader};
+use crate::projector::Message;
+
+const RECORDS_PER_BATCH: u32 = 500;
+
+/// Rung when something was committed to the outbox, or when it is time to stop.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    sound: Condvar,
+}
+
+impl Bell {
+    /// Wakes whoever waits, now or when it waits next.
+    pub fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.sound.notify_all();
+    }
+
+    fn wait(&self, timeout: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = self
+            .sound
+            .wait_timeout_while(rung, timeout, |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        *rung = false;
+    }
+}
+
+/// The publisher of the outbox.
+#[derive(Debug)]
+pub struct Outbound {
+    /// Reads the outbox.
+    pub reader: Reader,
+    /// The broker.
+    pub log: Arc<dyn EventLog>,
+    /// Says when there is something.
+    pub bell: Arc<Bell>,
+    /// Is told what was published.
+    pub projector: SyncSender<Message>,
+}
+
+enum Halt {
+    Stopped,
+    Broker(BrokerError),
+    Database(Error),
+}
+
+impl Outbound {
+    /// Publishes until cancelled.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    pub fn run(self, cancel: &CancellationToken) -> Result<(), Error> {
+        let mut retry = Retry::default();
+        loop {
+            match self.session(&mut retry, cancel) {
+                Halt::Stopped => return Ok(()),
+                Halt::Database(fatal) => return Err(fatal),
+                Halt::Broker(error) => warn!(%error, "the outbox waits; it is tried again"),
+            }
+            if !retry.pause(cancel) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn session(&self, retry: &mut Retry, cancel: &CancellationToken) -> Halt {
+        let mut publisher = match self.log.publisher() {
+            Ok(publisher) => publisher,
+            Err(error) => return Halt::Broker(error),
+        };
+        // Rows behind this are published; the projector deletes them in its own time.
+        let mut sent = 0;
+        while !cancel.is_cancelled() {
+            let waiting = match self.reader.outbox(sent, RECORDS_PER_BATCH) {
+                Ok(waiting) => waiting,
+                Err(error) => return Halt::Database(error),
+            };
+            if waiting.is_empty() {
+                self.bell.wait(Duration::from_secs(1));
+                continue;
+            }
+            let batch: Vec<Publication> =
+                waiting.iter().map(|row| row.publication.clone()).collect();
+            let published = publisher.publish(&batch, cancel);
+            if let Some(last) = published
+                .acknowledged
+                .checked_sub(1)
+                .and_then(|i| waiting.get(i))
+            {
+                sent = last.id;
+                if self.projector.send(Message::Published(sent)).is_err() {
+                    return Halt::Stopped;
+                }
+                debug!(through = sent, "outbox published");
+                retry.succeeded();
+            }
+            if let Some(error) = published.error {
+                return Halt::Broker(error);
+            }
+        }
+        Halt::Stopped
+    }
+}

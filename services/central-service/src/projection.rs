@@ -1,0 +1,363 @@
+//! What a batch of records does to the centre's view.
+//!
+//! **Invariant:** rows, trackers and positions are committed in one transaction, and memory shows only
+//! what is committed. An error leaves memory and database apart, so it ends the process.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_log::{Position, Publication};
+use inventory_core::{Digest, SequenceTracker, StockItem};
+use shared_events::command::{CommandEnvelope, ReplayEvents};
+use shared_events::topic::Topics;
+use shared_events::wire::encode_command;
+use shared_events::{
+    CommandId, Epoch, Heartbeat, RecordedEvent, Sequence, Sku, StoreCommand, StoreId, Timestamp,
+};
+
+use crate::database::{Database, Error, Loaded};
+use crate::gaps::GapWatch;
+use crate::read_model::{Level, ReadModel, StoreIndex, StoreView};
+
+/// Most events asked for at once: bounds what one repair costs the store's line.
+const EVENTS_PER_REPLAY: u64 = 50_000;
+
+/// What a store reported about its journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Witness {
+    /// Life of the journal; 0 when nothing was reported yet.
+    pub epoch: Epoch,
+    /// Newest sequence in it.
+    pub head: Sequence,
+    /// Chain hash there.
+    pub head_hash: String,
+    /// Digest of the store's items there.
+    pub digest: String,
+}
+
+/// Records as decoded by the intake, with the positions behind them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Stock events, in the order they were read.
+    pub events: Vec<RecordedEvent>,
+    /// Heartbeats; `true` for those written after the intake began to listen, which alone say
+    /// anything about now.
+    pub heartbeats: Vec<(Heartbeat, bool)>,
+    /// Records for the dead-letter topic.
+    pub dead_letters: Vec<Publication>,
+    /// The broker these were read from, when it is another one than before.
+    pub cluster_id: Option<String>,
+    /// Next record of every partition that was read.
+    pub positions: Vec<Position>,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Events that were new.
+    pub events: u64,
+    /// Events that had been applied before.
+    pub duplicates: u64,
+    /// Rows written.
+    pub rows: u64,
+}
+
+#[derive(Debug)]
+struct Store {
+    id: StoreId,
+    witness: Witness,
+    trackers: HashMap<Epoch, SequenceTracker>,
+    digest: Digest,
+    heard_at: Option<Instant>,
+    gap: GapWatch,
+}
+
+impl Store {
+    fn missing(&self) -> u64 {
+        self.trackers
+            .get(&self.witness.epoch)
+            .map_or(self.witness.head.get(), |tracker| {
+                tracker.missing_through(self.witness.head)
+            })
+    }
+
+    fn applied_through(&self) -> Sequence {
+        self.trackers
+            .get(&self.witness.epoch)
+            .map_or(Sequence::ZERO, SequenceTracker::applied_through)
+    }
+
+    fn view(&self) -> StoreView {
+        StoreView {
+            id: self.id.clone(),
+            witness: self.witness.clone(),
+            applied_through: self.applied_through(),
+            missing: self.missing(),
+            digest: self.digest,
+            heard_at: self.heard_at,
+        }
+    }
+}
+
+/// The centre's view: database, its memory, and the rules between.
+#[derive(Debug)]
+pub struct Projection {
+    database: Database,
+    model: Arc<ReadModel>,
+    stores: Vec<Store>,
+    by_id: HashMap<StoreId, StoreIndex>,
+    gap_grace_ms: u64,
+    started: Instant,
+}
+
+impl Projection {
+    /// Opens a view over a database and fills the model from it. Also gives what the intake needs to
+    /// go on: positions and the cluster they belong to.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn open(
+        database: Database,
+        model: Arc<ReadModel>,
+        gap_grace: Duration,
+    ) -> Result<(Self, Vec<Position>, Option<String>), Error> {
+        let Loaded {
+            cluster_id,
+            stores,
+            trackers,
+            levels,
+            positions,
+        } = database.load()?;
+        let gap_grace_ms = u64::try_from(gap_grace.as_millis()).unwrap_or(u64::MAX);
+        let mut view = Self {
+            database,
+            model,
+            stores: Vec::new(),
+            by_id: HashMap::new(),
+            gap_grace_ms,
+            started: Instant::now(),
+        };
+        for (id, witness) in stores {
+            let index = view.add_store(id);
+            view.store_mut(index).witness = witness;
+        }
+        for (index, epoch, tracker) in trackers {
+            view.store_mut(index).trackers.insert(epoch, tracker);
+        }
+        for (sku, level) in levels {
+            let store = view.store_mut(level.store);
+            store.digest = store
+                .digest
+                .replace(&sku, &StockItem::default(), &level.item());
+            view.model.put_level(&sku, level);
+        }
+        view.show_stores(0..view.stores.len());
+        Ok((view, positions, cluster_id))
+    }
+
+    /// Applies a batch in one transaction and shows it.
+    ///
+    /// # Errors
+    /// [`Error`]; the view must not be used any more.
+    pub fn apply(&mut self, batch: &Batch) -> Result<Applied, Error> {
+        let mut applied = Applied::default();
+        let mut touched: BTreeSet<usize> = BTreeSet::new();
+        let mut trackers: BTreeSet<(StoreIndex, Epoch)> = BTreeSet::new();
+        let mut dirty: HashMap<(StoreIndex, &Sku), Level> = HashMap::new();
+
+        for event in &batch.events {
+            let index = self.index_of(&event.id.store);
+            touched.insert(index.place());
+            let store = self.store_mut(index);
+            if !store
+                .trackers
+                .entry(event.id.epoch)
+                .or_default()
+                .record(event.id.sequence)
+            {
+                applied.duplicates += 1;
+                continue;
+            }
+            applied.events += 1;
+            trackers.insert((index, event.id.epoch));
+            let known = dirty.get(&(index, &event.sku)).copied();
+            let known = known.or_else(|| self.model.level(index, &event.sku));
+            if let Some(level) = newer(index, event, known.as_ref()) {
+                let before = known.map_or_else(StockItem::default, |level| level.item());
+                let store = self.store_mut(index);
+                store.digest = store.digest.replace(&event.sku, &before, &level.item());
+                dirty.insert((index, &event.sku), level);
+            }
+        }
+        for (heartbeat, live) in &batch.heartbeats {
+            let index = self.index_of(&heartbeat.store_id);
+            touched.insert(index.place());
+            self.hear(index, heartbeat, *live);
+        }
+        applied.rows = u64::try_from(dirty.len()).unwrap_or_default();
+        self.commit(batch, &touched, &trackers, &dirty)?;
+        for ((_, sku), level) in dirty {
+            self.model.put_level(sku, level);
+        }
+        self.show_stores(touched);
+        Ok(applied)
+    }
+
+    /// Asks stores for events that are missing and do not come; queued for publication.
+    ///
+    /// # Errors
+    /// [`Error`]; the view must not be used any more.
+    pub fn ask_for_missing(&mut self, topics: &Topics, now: Timestamp) -> Result<u64, Error> {
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut asks = Vec::new();
+        for store in &mut self.stores {
+            let (missing, through) = (store.missing(), store.applied_through());
+            if store.gap.should_ask(elapsed_ms, missing, through.get()) {
+                asks.push(Publication {
+                    topic: topics.commands(&store.id).name,
+                    record: encode_command(&replay(store, through, now)),
+                });
+                tracing::warn!(store = %store.id, missing, "events are missing; asking for a replay");
+            }
+        }
+        if !asks.is_empty() {
+            let write = self.database.write()?;
+            asks.iter().try_for_each(|ask| write.publish(ask))?;
+            write.commit()?;
+        }
+        Ok(u64::try_from(asks.len()).unwrap_or_default())
+    }
+
+    /// Forgets what has been published.
+    ///
+    /// # Errors
+    /// [`Error`]; the view must not be used any more.
+    pub fn published(&mut self, through: i64) -> Result<(), Error> {
+        let write = self.database.write()?;
+        write.published(through)?;
+        write.commit()
+    }
+
+    fn commit(
+        &mut self,
+        batch: &Batch,
+        touched: &BTreeSet<usize>,
+        trackers: &BTreeSet<(StoreIndex, Epoch)>,
+        dirty: &HashMap<(StoreIndex, &Sku), Level>,
+    ) -> Result<(), Error> {
+        let write = self.database.write()?;
+        for place in touched {
+            if let Some(store) = self.stores.get(*place) {
+                let index = StoreIndex(u32::try_from(*place).unwrap_or(u32::MAX));
+                write.store(index, &store.id, &store.witness)?;
+            }
+        }
+        for (index, epoch) in trackers {
+            let store = self.stores.get_mut(index.place());
+            if let Some(tracker) = store.and_then(|store| store.trackers.get_mut(epoch)) {
+                write.tracker(*index, *epoch, &tracker.take_changes())?;
+            }
+        }
+        for ((_, sku), level) in dirty {
+            write.level(sku, level)?;
+        }
+        for letter in &batch.dead_letters {
+            write.publish(letter)?;
+        }
+        if let Some(cluster_id) = &batch.cluster_id {
+            write.cluster_id(cluster_id)?;
+        }
+        for position in &batch.positions {
+            write.position(position)?;
+        }
+        write.commit()
+    }
+
+    /// A heartbeat moves what is known of a journal forward, never back: heartbeats of one store are
+    /// in order, but a re-read topic shows old ones again.
+    fn hear(&mut self, index: StoreIndex, heartbeat: &Heartbeat, live: bool) {
+        let store = self.store_mut(index);
+        if live {
+            store.heard_at = Some(Instant::now());
+        }
+        if (heartbeat.epoch, heartbeat.head) >= (store.witness.epoch, store.witness.head) {
+            store.witness = Witness {
+                epoch: heartbeat.epoch,
+                head: heartbeat.head,
+                head_hash: heartbeat.head_hash.clone(),
+                digest: heartbeat.digest.clone(),
+            };
+        }
+    }
+
+    fn index_of(&mut self, id: &StoreId) -> StoreIndex {
+        match self.by_id.get(id) {
+            Some(index) => *index,
+            None => self.add_store(id.clone()),
+        }
+    }
+
+    fn add_store(&mut self, id: StoreId) -> StoreIndex {
+        let index = StoreIndex(u32::try_from(self.stores.len()).unwrap_or(u32::MAX));
+        self.by_id.insert(id.clone(), index);
+        self.stores.push(Store {
+            id,
+            witness: Witness::default(),
+            trackers: HashMap::new(),
+            digest: Digest::default(),
+            heard_at: None,
+            gap: GapWatch::new(self.gap_grace_ms),
+        });
+        index
+    }
+
+    fn store_mut(&mut self, index: StoreIndex) -> &mut Store {
+        self.stores
+            .get_mut(index.place())
+            .expect("an index is given out with its store")
+    }
+
+    fn show_stores(&self, places: impl IntoIterator<Item = usize>) {
+        for place in places {
+            if let Some(store) = self.stores.get(place) {
+                let index = StoreIndex(u32::try_from(place).unwrap_or(u32::MAX));
+                self.model.put_store(index, store.view());
+            }
+        }
+    }
+}
+
+/// The level an event leads to, unless a newer one is known: the newest sequence wins.
+fn newer(store: StoreIndex, event: &RecordedEvent, known: Option<&Level>) -> Option<Level> {
+    let at = (event.id.epoch, event.id.sequence);
+    if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+        return None;
+    }
+    Some(Level {
+        store,
+        epoch: event.id.epoch,
+        sequence: event.id.sequence,
+        version: event.event.version(),
+        on_hand: event.event.on_hand(),
+        reserved: event.event.reserved(),
+        occurred_at_ms: event.occurred_at.unix_millis(),
+    })
+}
+
+fn replay(store: &Store, applied_through: Sequence, now: Timestamp) -> CommandEnvelope {
+    let Witness { epoch, head, .. } = store.witness;
+    let from = applied_through.next();
+    let last = from.get().saturating_add(EVENTS_PER_REPLAY - 1);
+    let id = format!("replay:{epoch}:{from}:{}", now.unix_millis());
+    CommandEnvelope {
+        id: CommandId::parse(&id).expect("digits and colons make a command id"),
+        store: store.id.clone(),
+        issued_at: now,
+        command: StoreCommand::ReplayEvents(ReplayEvents {
+            epoch,
+            from,
+            through: head.min(Sequence::new(last)),
+        }),
+    }
+}

@@ -1,0 +1,157 @@
+//! Apache Kafka through librdkafka.
+
+mod config;
+mod publisher;
+mod subscriber;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use shared_events::topic::TopicSpec;
+
+pub use config::KafkaConfig;
+
+use crate::port::{Error, EventLog, Extent, Offset, Position, Publisher, Subscriber};
+
+/// How long a question to the broker may take before it counts as unreachable.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A Kafka cluster.
+#[derive(Debug, Clone)]
+pub struct KafkaLog {
+    config: KafkaConfig,
+}
+
+/// A topic as the broker describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicStatus {
+    /// Topic name.
+    pub name: String,
+    /// Partition count.
+    pub partitions: i32,
+    /// Replicas of partition 0.
+    pub replicas: usize,
+    /// Settings, defaults included.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl KafkaLog {
+    /// Names a cluster. Connects to nothing yet.
+    #[must_use]
+    pub const fn new(config: KafkaConfig) -> Self {
+        Self { config }
+    }
+
+    /// Describes those of the topics that exist.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`].
+    pub fn describe_topics(&self, topics: &[TopicSpec]) -> Result<Vec<TopicStatus>, Error> {
+        topics::describe(&self.admin()?, topics).map_err(|error| self.translate(&error))
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
+        self.config
+            .base()
+            .create()
+            .map_err(|error| self.translate(&error))
+    }
+
+    fn reader(&self) -> Result<BaseConsumer, Error> {
+        self.config
+            .consumer()
+            .create()
+            .map_err(|error| self.translate(&error))
+    }
+
+    fn translate(&self, error: &KafkaError) -> Error {
+        translate(&self.config.brokers, error)
+    }
+}
+
+impl EventLog for KafkaLog {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error> {
+        let admin = self.admin()?;
+        let found = topics::partition_counts(&admin).map_err(|error| self.translate(&error))?;
+        let missing: Vec<_> = topics
+            .iter()
+            .filter(|topic| !found.contains_key(&topic.name))
+            .cloned()
+            .collect();
+        if !missing.is_empty() {
+            topics::create(&admin, &missing).map_err(|error| self.translate(&error))?;
+        }
+        for topic in topics {
+            match found.get(&topic.name) {
+                Some(&partitions) if partitions != topic.partitions => {
+                    return Err(Error::WrongPartitions {
+                        topic: topic.name.clone(),
+                        found: partitions,
+                        expected: topic.partitions,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn extent(&self, topic: &str, partition: i32) -> Result<Extent, Error> {
+        let (low, high) = self
+            .reader()?
+            .fetch_watermarks(topic, partition, ANSWER_WITHIN)
+            .map_err(|error| self.translate(&error))?;
+        Ok(Extent {
+            low: Offset(low),
+            high: Offset(high),
+        })
+    }
+
+    fn cluster_id(&self) -> Result<String, Error> {
+        self.admin()?
+            .inner()
+            .fetch_cluster_id(ANSWER_WITHIN)
+            .ok_or_else(|| Error::Unreachable {
+                brokers: self.config.brokers.clone(),
+                detail: "no cluster id".to_owned(),
+            })
+    }
+
+    fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
+        Ok(Box::new(publisher::KafkaPublisher::new(&self.config)?))
+    }
+
+    fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
+        Ok(Box::new(subscriber::KafkaSubscriber::new(
+            &self.config,
+            positions,
+        )?))
+    }
+}
+
+fn translate(brokers: &str, error: &KafkaError) -> Error {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(
+            Code::AllBrokersDown
+            | Code::BrokerTransportFailure
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::Resolve,
+        ) => Error::Unreachable {
+            brokers: brokers.to_owned(),
+            detail: error.to_string(),
+        },
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+            Error::TopicMissing(error.to_string())
+        }
+        Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => Error::PositionLost,
+        _ => Error::Client(error.to_string()),
+    }
+}

@@ -1,0 +1,121 @@
+//! Reading assigned partitions from given offsets.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use shared_events::wire::IncomingRecord;
+use tracing::{debug, warn};
+
+use super::{KafkaConfig, translate};
+use crate::port::{Error, Offset, Position, Received, Subscriber};
+
+pub(super) struct KafkaSubscriber {
+    brokers: String,
+    consumer: BaseConsumer,
+}
+
+impl KafkaSubscriber {
+    pub(super) fn new(config: &KafkaConfig, positions: &[Position]) -> Result<Self, Error> {
+        let failed = |error: KafkaError| translate(&config.brokers, &error);
+        let consumer: BaseConsumer = config.consumer().create().map_err(failed)?;
+        let mut list = TopicPartitionList::new();
+        for position in positions {
+            list.add_partition_offset(
+                &position.topic,
+                position.partition,
+                KafkaOffset::Offset(position.next.0),
+            )
+            .map_err(failed)?;
+        }
+        consumer.assign(&list).map_err(failed)?;
+        Ok(Self {
+            brokers: config.brokers.clone(),
+            consumer,
+        })
+    }
+}
+
+impl Subscriber for KafkaSubscriber {
+    fn poll(
+        &mut self,
+        max_records: usize,
+        timeout: Duration,
+        receive: &mut dyn FnMut(Received<'_>),
+    ) -> Result<usize, Error> {
+        let mut count = 0;
+        let mut wait = timeout;
+        while count < max_records {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    deliver(&message, receive);
+                    count += 1;
+                }
+                // An error must not hide the records that came before it.
+                Some(Err(error)) if is_transient(&error) => {
+                    debug!(%error, "the broker is away; the client reconnects by itself");
+                    break;
+                }
+                Some(Err(error)) => return Err(translate(&self.brokers, &error)),
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(count)
+    }
+}
+
+fn deliver(message: &BorrowedMessage<'_>, receive: &mut dyn FnMut(Received<'_>)) {
+    // rdkafka panics on a header name that is not UTF-8. Whoever can write to the topic must not be
+    // able to stop the reader: such a record is handed on without headers, and nobody can decode it.
+    let headers = catch_unwind(AssertUnwindSafe(|| headers(message))).unwrap_or_else(|_panic| {
+        warn!(
+            topic = message.topic(),
+            partition = message.partition(),
+            offset = message.offset(),
+            "the record has a header name that is not UTF-8"
+        );
+        Vec::new()
+    });
+    receive(Received {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: Offset(message.offset()),
+        record: IncomingRecord {
+            key: message.key(),
+            headers: &headers,
+            value: message.payload(),
+        },
+    });
+}
+
+fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<(&'a str, &'a [u8])> {
+    message.headers().map_or_else(Vec::new, |headers| {
+        headers
+            .iter()
+            .map(|header| (header.key, header.value.unwrap_or_default()))
+            .collect()
+    })
+}
+
+/// Errors after which librdkafka goes on by itself.
+const fn is_transient(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error,
+        KafkaError::MessageConsumption(
+            Code::AllBrokersDown
+                | Code::BrokerTransportFailure
+                | Code::LeaderNotAvailable
+                | Code::NetworkException
+                | Code::NotCoordinator
+                | Code::NotLeaderForPartition
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+                | Code::Resolve
+        )
+    )
+}

@@ -1,0 +1,22 @@
+//! The broker port, and the only crate that names a Kafka client.
+//!
+//! [`EventLog`] is the port: create topics, publish in order, read from a position. [`KafkaLog`] is
+//! the real thing; [`MockBroker`] runs librdkafka's in-process broker for it to talk to;
+//! [`MemoryLog`] redelivers, delays and interleaves on purpose. One contract suite
+//! (`tests/contract.rs`) holds all three to the same promises.
+//!
+//! The port blocks: its callers are threads of their own beside a blocking database.
+
+mod kafka;
+mod memory;
+mod mock_broker;
+mod murmur2;
+mod port;
+
+pub use kafka::{KafkaConfig, KafkaLog, TopicStatus};
+pub use memory::{Chaos, MemoryLog};
+pub use mock_broker::MockBroker;
+pub use port::{
+    Error, EventLog, Extent, Offset, Position, Publication, Published, Publisher, Received,
+    Subscriber,
+};

@@ -1,0 +1,177 @@
+//! What Onhand asks of a broker, in Onhand's words.
+
+use std::fmt;
+use std::time::Duration;
+
+use shared_events::topic::TopicSpec;
+use shared_events::wire::{IncomingRecord, OutgoingRecord};
+use tokio_util::sync::CancellationToken;
+
+/// A record's place in a partition, given by the broker. Never a `Sequence`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    /// The one behind this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Where reading a partition starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Topic name.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// First record wanted.
+    pub next: Offset,
+}
+
+/// What a partition holds: records from `low` up to but without `high`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Oldest record still there.
+    pub low: Offset,
+    /// Where the next record will be written.
+    pub high: Offset,
+}
+
+/// A record and the topic it goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Topic name.
+    pub topic: String,
+    /// The record.
+    pub record: OutgoingRecord,
+}
+
+/// A record and where it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// Topic name.
+    pub topic: &'a str,
+    /// Partition.
+    pub partition: i32,
+    /// Its place there.
+    pub offset: Offset,
+    /// Key, headers, value.
+    pub record: IncomingRecord<'a>,
+}
+
+/// How far a publication came.
+#[derive(Debug)]
+pub struct Published {
+    /// This many records from the front are acknowledged by all in-sync replicas.
+    pub acknowledged: usize,
+    /// Why the rest is not known to be. The publisher must then be dropped; records of the rest may
+    /// or may not be in the log.
+    pub error: Option<Error>,
+}
+
+/// What can go wrong at the broker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No answer in time, or no connection.
+    #[error("the broker at {brokers} does not answer: {detail}")]
+    Unreachable {
+        /// Bootstrap addresses.
+        brokers: String,
+        /// What the client said.
+        detail: String,
+    },
+    /// A topic has another number of partitions than this chain was set up with.
+    #[error(
+        "topic {topic} has {found} partitions, expected {expected}: keys would move between partitions. \
+         Start with ONHAND_PARTITIONS={found} if that is how the chain was set up, else delete and \
+         recreate the topic; the stores publish their journals again"
+    )]
+    WrongPartitions {
+        /// Topic name.
+        topic: String,
+        /// Partitions on the broker.
+        found: i32,
+        /// Partitions in the contract.
+        expected: i32,
+    },
+    /// The topic does not exist (any more).
+    #[error("topic {0} does not exist")]
+    TopicMissing(String),
+    /// A read position is outside what the partition holds.
+    #[error("a read position is outside what its partition holds")]
+    PositionLost,
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// Anything else the client reports.
+    #[error("broker client: {0}")]
+    Client(String),
+}
+
+impl Error {
+    /// Whether trying again, possibly with a new client, can help without a person doing something.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        !matches!(self, Self::WrongPartitions { .. } | Self::Cancelled)
+    }
+}
+
+/// A broker.
+pub trait EventLog: Send + Sync + fmt::Debug {
+    /// Creates the topics that are missing and checks the others.
+    ///
+    /// # Errors
+    /// [`Error::WrongPartitions`] or [`Error::Unreachable`].
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error>;
+
+    /// What a partition holds now.
+    ///
+    /// # Errors
+    /// [`Error::TopicMissing`] or [`Error::Unreachable`].
+    fn extent(&self, topic: &str, partition: i32) -> Result<Extent, Error>;
+
+    /// Names the cluster, so that offsets of another one are not taken for this one's.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`].
+    fn cluster_id(&self) -> Result<String, Error>;
+
+    /// A new publisher.
+    ///
+    /// # Errors
+    /// [`Error::Client`] when the configuration is refused. Needs no connection.
+    fn publisher(&self) -> Result<Box<dyn Publisher>, Error>;
+
+    /// A reader of exactly these partitions from exactly these positions.
+    ///
+    /// # Errors
+    /// [`Error::Client`] when the configuration is refused. Needs no connection.
+    fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error>;
+}
+
+/// Publishes in order: a record is in its partition before any later one of the same partition.
+pub trait Publisher: Send {
+    /// Publishes records and waits, as long as it takes, until all are acknowledged by all in-sync
+    /// replicas or one has failed.
+    fn publish(&mut self, records: &[Publication], cancel: &CancellationToken) -> Published;
+}
+
+/// Reads partitions; keeps nothing at the broker.
+pub trait Subscriber: Send {
+    /// Hands up to `max_records` records to `receive`, waiting up to `timeout` for the first.
+    ///
+    /// Records of one partition come in order. Gives the number of records; 0 is no error, a broker
+    /// that is away for a while looks like silence.
+    ///
+    /// # Errors
+    /// [`Error::PositionLost`], [`Error::TopicMissing`], [`Error::Client`]: drop the subscriber,
+    /// look at the partitions' extents and start anew.
+    fn poll(
+        &mut self,
+        max_records: usize,
+        timeout: Duration,
+        receive: &mut dyn FnMut(Received<'_>),
+    ) -> Result<usize, Error>;
+}

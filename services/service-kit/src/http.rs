@@ -1,0 +1,95 @@
+//! Serving a router with the bounds every route has.
+
+use std::any::Any;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{error, warn};
+
+use crate::extract::MAX_BODY_BYTES;
+use crate::problem::{ErrorCode, Problem};
+
+/// Longest time a request may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Longest time open requests get to finish after a stop was asked for.
+const DRAIN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Adds what every service answers alike: bounds, unknown paths and methods, defects.
+#[must_use]
+pub fn bounded(router: Router) -> Router {
+    router
+        .fallback(async || Problem::new(ErrorCode::NotFound, "see /api/docs for what there is"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                ErrorCode::MethodNotAllowed,
+                "see /api/docs for what there is",
+            )
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(|panic| panicked(panic)))
+        .layer(from_fn(within_time))
+}
+
+async fn within_time(request: Request, next: Next) -> Response {
+    tokio::time::timeout(ANSWER_WITHIN, next.run(request))
+        .await
+        .unwrap_or_else(|_elapsed| {
+            Problem::new(
+                ErrorCode::Timeout,
+                format!("no answer within {ANSWER_WITHIN:?}"),
+            )
+            .into_response()
+        })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let cause = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    error!(cause, "a request handler panicked");
+    Problem::new(ErrorCode::Internal, "the log has the cause").into_response()
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// When the address cannot be bound, with the fix.
+pub async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        warn!(%address, "listening beyond this machine without authentication");
+    }
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {address}: is the port taken? choose another one"))
+}
+
+/// Serves until the token is cancelled, then lets open requests finish for a bounded time.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let drained = stop.clone();
+    let server = axum::serve(listener, bounded(router))
+        .with_graceful_shutdown(async move { drained.cancelled().await });
+    tokio::select! {
+        served = server => served.context("serve http"),
+        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN_WITHIN).await } => {
+            warn!("requests were still open after {DRAIN_WITHIN:?}; closing them");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Process plumbing that stores and the centre share; it knows nothing about stock.
+//!
+//! [`problem`] is the one place that names HTTP statuses, [`extract`] reads requests strictly,
+//! [`http`] serves a router with bounds, [`health`] and [`metrics`] are what operators ask,
+//! [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`threads`] keeps a service whole, [`telemetry`] and
+//! [`shutdown`] frame a process.
+
+pub mod clock;
+pub mod extract;
+pub mod health;
+pub mod http;
+pub mod metrics;
+pub mod problem;
+pub mod retry;
+pub mod shutdown;
+pub mod sqlite;
+pub mod telemetry;
+pub mod threads;
+
+pub use problem::{ErrorCode, Problem};

@@ -1,0 +1,205 @@
+//! Errors as callers see them: RFC 9457 problem documents with a stable code.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// Why a request was not served. The name, in snake case, is the `code` callers may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The body is larger than the service reads.
+    BodyTooLarge,
+    /// The command id was used before with another body.
+    CommandIdReused,
+    /// The shelf cannot cover it.
+    InsufficientStock,
+    /// A defect on this side; the log has the cause.
+    Internal,
+    /// A field is unknown, missing, of the wrong type or out of bounds.
+    InvalidField,
+    /// The level would leave its bounds.
+    LevelOutOfRange,
+    /// The body is not JSON, or not UTF-8.
+    MalformedBody,
+    /// The path has the resource, but not this method.
+    MethodNotAllowed,
+    /// No such resource.
+    NotFound,
+    /// Too much is waiting; nothing was done.
+    Overloaded,
+    /// `If-Match` does not hold.
+    PreconditionFailed,
+    /// The service is stopping; nothing was done.
+    ShuttingDown,
+    /// The disk is full; nothing was written, reads go on.
+    StorageFull,
+    /// The request took too long.
+    Timeout,
+    /// No store of this id is known here.
+    UnknownStore,
+    /// The body's media type is not one this route reads.
+    UnsupportedMediaType,
+    /// `expectedVersion` does not hold.
+    VersionConflict,
+    /// The command names another store than the one asked.
+    WrongStore,
+}
+
+impl ErrorCode {
+    /// The HTTP status that goes with it.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedBody => StatusCode::BAD_REQUEST,
+            Self::NotFound | Self::UnknownStore => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::InsufficientStock | Self::VersionConflict => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::CommandIdReused
+            | Self::InvalidField
+            | Self::LevelOutOfRange
+            | Self::WrongStore => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Overloaded | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        }
+    }
+
+    /// Whether the same request may succeed later without the caller changing it.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        match self {
+            Self::Internal
+            | Self::Overloaded
+            | Self::ShuttingDown
+            | Self::StorageFull
+            | Self::Timeout => true,
+            Self::BodyTooLarge
+            | Self::CommandIdReused
+            | Self::InsufficientStock
+            | Self::InvalidField
+            | Self::LevelOutOfRange
+            | Self::MalformedBody
+            | Self::MethodNotAllowed
+            | Self::NotFound
+            | Self::PreconditionFailed
+            | Self::UnknownStore
+            | Self::UnsupportedMediaType
+            | Self::VersionConflict
+            | Self::WrongStore => false,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::BodyTooLarge => "The body is too large",
+            Self::CommandIdReused => "The command id was used with another body",
+            Self::InsufficientStock => "Not enough stock",
+            Self::Internal => "Something broke on this side",
+            Self::InvalidField => "A field is not valid",
+            Self::LevelOutOfRange => "The level would leave its bounds",
+            Self::MalformedBody => "The body is not JSON",
+            Self::MethodNotAllowed => "This method is not offered here",
+            Self::NotFound => "There is no such resource",
+            Self::Overloaded => "Too much is waiting",
+            Self::PreconditionFailed => "The item has changed",
+            Self::ShuttingDown => "The service is stopping",
+            Self::StorageFull => "The disk is full",
+            Self::Timeout => "It took too long",
+            Self::UnknownStore => "No such store",
+            Self::UnsupportedMediaType => "Not a media type this route reads",
+            Self::VersionConflict => "The item has changed",
+            Self::WrongStore => "The command is for another store",
+        }
+    }
+}
+
+/// A problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Identifies the kind of problem; `urn:onhand:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind, for people.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened this time.
+    detail: String,
+    /// Stable name to act on.
+    code: ErrorCode,
+    /// Whether the same request may succeed later.
+    retryable: bool,
+    /// The offending field, as a path into the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Numbers and names of the domain that belong to it.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    facts: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem of a kind, with what happened this time.
+    #[must_use]
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let name = serde_json::to_value(code).ok();
+        let name = name.as_ref().and_then(Value::as_str).unwrap_or("internal");
+        Self {
+            kind: format!("urn:onhand:problem:{name}"),
+            title: code.title().to_owned(),
+            status: code.status().as_u16(),
+            detail: detail.into(),
+            code,
+            retryable: code.is_retryable(),
+            field: None,
+            facts: Map::new(),
+        }
+    }
+
+    /// Names the offending field.
+    #[must_use]
+    pub fn field(mut self, path: impl Into<String>) -> Self {
+        self.field = Some(path.into());
+        self
+    }
+
+    /// Adds a number or name of the domain.
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let json = serde_json::to_vec(&self).expect("a problem is plain data");
+        let mut response = (self.code.status(), json).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if matches!(self.code, ErrorCode::Overloaded | ErrorCode::ShuttingDown) {
+            headers.insert(
+                HeaderName::from_static("retry-after"),
+                HeaderValue::from_static("1"),
+            );
+        }
+        response
+    }
+}

@@ -1,0 +1,287 @@
+//! Opening SQLite with the settings that promises rest on, and with a check that they took.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+/// Older versions can corrupt a database when a write-ahead log is reset (fixed in 3.51.3).
+const OLDEST_SOUND_VERSION: i32 = 3_051_003;
+
+/// What a database file is for, so that one is never taken for another.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// Marks the file's kind, `PRAGMA application_id`.
+    pub application_id: i32,
+    /// Marks the layout, `PRAGMA user_version`.
+    pub version: i32,
+    /// Creates the layout in an empty file.
+    pub sql: &'static str,
+}
+
+/// When a commit is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// At COMMIT: `synchronous=FULL`.
+    EveryCommit,
+    /// At the next checkpoint: `synchronous=NORMAL`. A power cut loses recent commits, in order.
+    Checkpoint,
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The linked library is too old to be trusted.
+    #[error("SQLite {0} can corrupt a write-ahead log; 3.51.3 or later is needed")]
+    UnsoundVersion(&'static str),
+    /// The file is something else.
+    #[error("{} is not a database of this kind (application id {found:#x})", path.display())]
+    OtherKind {
+        /// The file.
+        path: PathBuf,
+        /// What it says it is.
+        found: i32,
+    },
+    /// The file was written by another version of this program.
+    #[error("{} has layout {found}, this program knows {known}", path.display())]
+    OtherLayout {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: i32,
+        /// Ours.
+        known: i32,
+    },
+    /// A setting did not take.
+    #[error("PRAGMA {pragma} is {found}, expected {expected}")]
+    Setting {
+        /// Its name.
+        pragma: &'static str,
+        /// What it is.
+        found: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The file cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+/// Opens a database for its one writer, creating it when the file is new.
+///
+/// # Errors
+/// [`Error`]; nothing is changed in a file that is not ours.
+pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Connection, Error> {
+    require_sound_version()?;
+    let failed = |source| Error::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(failed)?;
+    let found: i32 = pragma(&connection, "application_id").map_err(failed)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
+    if found != schema.application_id && (found, tables) != (0, 0) {
+        return Err(Error::OtherKind {
+            path: path.to_owned(),
+            found,
+        });
+    }
+    let synchronous = match durability {
+        Durability::EveryCommit => "2",
+        Durability::Checkpoint => "1",
+    };
+    connection
+        .execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
+             PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
+             PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 67108864;"
+        ))
+        .map_err(failed)?;
+    require(&connection, "journal_mode", "wal").map_err(failed)??;
+    require(&connection, "synchronous", synchronous).map_err(failed)??;
+    if tables == 0 {
+        create(&mut connection, schema).map_err(failed)?;
+        sync_directory(path);
+    }
+    require_layout(&connection, path, schema)?;
+    Ok(connection)
+}
+
+/// Opens a database for reading beside its writer.
+///
+/// # Errors
+/// [`Error`].
+pub fn open_read_only(path: &Path, schema: Schema) -> Result<Connection, Error> {
+    require_sound_version()?;
+    let failed = |source| Error::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(failed)?;
+    connection
+        .execute_batch(
+            "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;",
+        )
+        .map_err(failed)?;
+    let found: i32 = pragma(&connection, "application_id").map_err(failed)?;
+    if found != schema.application_id {
+        return Err(Error::OtherKind {
+            path: path.to_owned(),
+            found,
+        });
+    }
+    require_layout(&connection, path, schema)?;
+    Ok(connection)
+}
+
+/// Whether an error says that the disk is full: refused for certain, and it may pass.
+#[must_use]
+pub fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+fn require_sound_version() -> Result<(), Error> {
+    if rusqlite::version_number() >= OLDEST_SOUND_VERSION {
+        Ok(())
+    } else {
+        Err(Error::UnsoundVersion(rusqlite::version()))
+    }
+}
+
+fn create(connection: &mut Connection, schema: Schema) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(schema.sql)?;
+    transaction.pragma_update(None, "application_id", schema.application_id)?;
+    transaction.pragma_update(None, "user_version", schema.version)?;
+    transaction.commit()
+}
+
+/// SQLite ignores a failing sync of the directory; a new file's name deserves a second try.
+fn sync_directory(path: &Path) {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let synced = std::fs::File::open(parent.unwrap_or_else(|| Path::new(".")))
+        .and_then(|directory| directory.sync_all());
+    if let Err(error) = synced {
+        tracing::warn!(%error, path = %path.display(), "the directory could not be synced");
+    }
+}
+
+fn require_layout(connection: &Connection, path: &Path, schema: Schema) -> Result<(), Error> {
+    let found: i32 = pragma(connection, "user_version").map_err(|source| Error::Sqlite {
+        path: path.to_owned(),
+        source,
+    })?;
+    if found == schema.version {
+        Ok(())
+    } else {
+        Err(Error::OtherLayout {
+            path: path.to_owned(),
+            found,
+            known: schema.version,
+        })
+    }
+}
+
+fn require(
+    connection: &Connection,
+    name: &'static str,
+    expected: &'static str,
+) -> rusqlite::Result<Result<(), Error>> {
+    let found = connection.pragma_query_value(None, name, |row| {
+        Ok(match row.get_ref(0)? {
+            rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+            other => other.as_str().unwrap_or_default().to_owned(),
+        })
+    })?;
+    Ok(if found == expected {
+        Ok(())
+    } else {
+        Err(Error::Setting {
+            pragma: name,
+            found,
+            expected,
+        })
+    })
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: Schema = Schema {
+        application_id: 0x1,
+        version: 1,
+        sql: "CREATE TABLE t (x INTEGER) STRICT;",
+    };
+
+    fn file(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("onhand-{}-{name}", std::process::id()));
+        std::fs::remove_file(&path).unwrap_or_default();
+        path
+    }
+
+    #[test]
+    fn a_commit_is_synced_when_the_promise_is_every_commit() {
+        let connection = open(&file("full.db"), SCHEMA, Durability::EveryCommit).unwrap();
+        assert_eq!(pragma(&connection, "synchronous").unwrap(), 2);
+    }
+
+    #[test]
+    fn a_database_of_another_kind_is_left_alone() {
+        let path = file("other.db");
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("CREATE TABLE theirs (x);")
+            .unwrap();
+        let refused = open(&path, SCHEMA, Durability::EveryCommit);
+        assert!(
+            matches!(refused, Err(Error::OtherKind { found: 0, .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn a_database_of_a_newer_layout_is_refused() {
+        let path = file("newer.db");
+        drop(
+            open(
+                &path,
+                Schema {
+                    version: 2,
+                    ..SCHEMA
+                },
+                Durability::Checkpoint,
+            )
+            .unwrap(),
+        );
+        let refused = open(&path, SCHEMA, Durability::Checkpoint);
+        assert!(matches!(
+            refused,
+            Err(Error::OtherLayout {
+                found: 2,
+                known: 1,
+                ..
+            })
+        ));
+    }
+}

@@ -1,0 +1,64 @@
+//! The store's HTTP interface: parse, ask, answer.
+
+mod answer;
+mod batch;
+mod commands;
+mod operations;
+mod query;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use shared_events::StoreId;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::journal::Reader;
+use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::shelf::Shelf;
+use crate::writer::Handle;
+
+/// What handlers work with.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The store this is.
+    pub store: StoreId,
+    /// Executes commands.
+    pub writer: Handle,
+    /// Items now.
+    pub shelf: Arc<Shelf>,
+    /// Progress of the relay.
+    pub outbox: Arc<Outbox>,
+    /// Items then; one reader, since history is asked by people.
+    pub reader: Arc<Mutex<Reader>>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Onhand store",
+    description = "The authority for one store's stock: commands are durable when answered.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Description;
+
+/// The interface with its description and docs page.
+pub fn router(state: State) -> Router {
+    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(commands::replace))
+        .routes(routes!(commands::adjust))
+        .routes(routes!(batch::batch))
+        .routes(routes!(query::item))
+        .routes(routes!(query::items))
+        .routes(routes!(query::events))
+        .routes(routes!(operations::livez))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::metrics))
+        .with_state(state)
+        .split_for_parts();
+    router.merge(SwaggerUi::new("/api/docs").url("/api/openapi.json", description))
+}

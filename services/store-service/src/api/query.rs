@@ -1,0 +1,239 @@
+//! The shelf now, and an item's history.
+
+use std::sync::PoisonError;
+
+use axum::Json;
+use axum::extract::State as Ctx;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use service_kit::extract::{Path, Query};
+use service_kit::{ErrorCode, Problem};
+use shared_events::{RecordedEvent, Sequence, Sku, StoreId};
+use utoipa::{IntoParams, ToSchema};
+
+use super::State;
+use super::answer::{Item, entity_tag, unreadable};
+use crate::journal::{AsOf, Reader};
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1_000;
+
+/// One item of this store, now.
+#[utoipa::path(
+    get, path = "/api/query/inventory/store/{storeId}/{sku}", tag = "queries",
+    params(("storeId" = String, Path), ("sku" = String, Path)),
+    responses(
+        (status = 200, description = "The item; one never seen counts as 0.", body = Item),
+        (status = "4XX", description = "Not this store, or no such name.", body = Problem),
+    )
+)]
+pub(super) async fn item(
+    Ctx(state): Ctx<State>,
+    Path((store, sku)): Path<(StoreId, Sku)>,
+) -> Result<Response, Problem> {
+    require_known(&state, &store)?;
+    let item = state.shelf.get(&sku);
+    let tag = entity_tag(item.version.get());
+    Ok(([(header::ETAG, tag)], Json(Item::new(store, sku, &item))).into_response())
+}
+
+/// Page through a list by name.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ItemsQuery {
+    /// The last SKU of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<Sku>,
+    /// Items of a page, 1 to 1,000; 100 unless asked.
+    limit: Option<usize>,
+}
+
+/// A page of items.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Items {
+    /// In order of SKU.
+    items: Vec<Item>,
+    /// Ask again with `after` set to this; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    next: Option<Sku>,
+}
+
+/// All items of this store, now, page by page.
+#[utoipa::path(
+    get, path = "/api/query/inventory/store/{storeId}", tag = "queries",
+    params(("storeId" = String, Path), ItemsQuery),
+    responses(
+        (status = 200, description = "A page.", body = Items),
+        (status = "4XX", description = "Not this store, or a bad query.", body = Problem),
+    )
+)]
+#[expect(unused_qualifications, reason = "utoipa names the query type twice")]
+pub(super) async fn items(
+    Ctx(state): Ctx<State>,
+    Path(store): Path<StoreId>,
+    Query(query): Query<ItemsQuery>,
+) -> Result<Json<Items>, Problem> {
+    require_known(&state, &store)?;
+    let limit = limit(query.limit)?;
+    let page = state.shelf.page(query.after.as_ref(), limit);
+    let next = page.get(limit - 1).map(|(sku, _)| sku.clone());
+    let items = page
+        .into_iter()
+        .map(|(sku, item)| Item::new(store.clone(), sku, &item))
+        .collect();
+    Ok(Json(Items { items, next }))
+}
+
+/// Which part of an item's history.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsQuery {
+    /// Only events behind this sequence.
+    after: Option<u64>,
+    /// Events of a page, 1 to 1,000; 100 unless asked.
+    limit: Option<usize>,
+    /// As it was after this sequence, or at this RFC 3339 time by the store's clock.
+    as_of: Option<String>,
+}
+
+/// An item's history.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct History {
+    /// The item at the point asked for.
+    item: Item,
+    /// Its events up to there, oldest first.
+    events: Vec<Event>,
+    /// Ask again with `after` set to this; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+/// One event of an item.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Event {
+    /// `store/epoch/sequence`.
+    event_id: String,
+    /// Its place in the journal.
+    sequence: u64,
+    /// Its type and version.
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    /// The store's clock.
+    occurred_at: String,
+    /// The command it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_id: Option<String>,
+    /// W3C trace context of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    /// What happened and what it led to.
+    #[schema(value_type = Object)]
+    data: Box<serde_json::value::RawValue>,
+}
+
+/// What happened to one item, and how it stood at a point.
+#[utoipa::path(
+    get, path = "/api/query/inventory/store/{storeId}/{sku}/events", tag = "queries",
+    params(("storeId" = String, Path), ("sku" = String, Path), EventsQuery),
+    responses(
+        (status = 200, description = "The history.", body = History),
+        (status = "4XX", description = "Not this store, or a bad query.", body = Problem),
+    )
+)]
+#[expect(unused_qualifications, reason = "utoipa names the query type twice")]
+pub(super) async fn events(
+    Ctx(state): Ctx<State>,
+    Path((store, sku)): Path<(StoreId, Sku)>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<History>, Problem> {
+    require_known(&state, &store)?;
+    let limit = limit(query.limit)?;
+    let as_of = query.as_of.as_deref().map(as_of).transpose()?;
+    let after = Sequence::new(query.after.unwrap_or_default());
+    if after > Sequence::MAX {
+        return Err(Problem::new(ErrorCode::InvalidField, "no such sequence").field("after"));
+    }
+    let reader = state.reader;
+    tokio::task::spawn_blocking(move || {
+        let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        history(&reader, store, &sku, after, as_of, limit)
+    })
+    .await
+    .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
+    .map(Json)
+}
+
+fn history(
+    reader: &Reader,
+    store: StoreId,
+    sku: &Sku,
+    after: Sequence,
+    as_of: Option<AsOf>,
+    limit: usize,
+) -> Result<History, Problem> {
+    let item = reader
+        .item(sku, as_of)
+        .map_err(|error| unreadable(&error))?;
+    let recorded = reader
+        .history(sku, after, as_of, limit)
+        .map_err(|error| unreadable(&error))?;
+    let next = recorded.get(limit - 1).map(|event| event.id.sequence.get());
+    let events = recorded.iter().map(event).collect();
+    Ok(History {
+        item: Item::new(store, sku.clone(), &item),
+        events,
+        next,
+    })
+}
+
+fn event(recorded: &RecordedEvent) -> Event {
+    Event {
+        event_id: recorded.id.to_string(),
+        sequence: recorded.id.sequence.get(),
+        event_type: recorded.event.event_type(),
+        occurred_at: recorded.occurred_at.to_string(),
+        command_id: recorded.cause.as_ref().map(ToString::to_string),
+        traceparent: recorded.traceparent.clone(),
+        data: serde_json::value::RawValue::from_string(recorded.event.to_data())
+            .expect("event data is JSON"),
+    }
+}
+
+fn as_of(text: &str) -> Result<AsOf, Problem> {
+    if let Ok(sequence) = text.parse::<u64>()
+        && sequence <= Sequence::MAX.get()
+    {
+        return Ok(AsOf::Sequence(Sequence::new(sequence)));
+    }
+    text.parse().map(AsOf::Time).map_err(|_invalid| {
+        let detail = "asOf is a sequence or an RFC 3339 time, as in 2026-11-21T09:30:00Z";
+        Problem::new(ErrorCode::InvalidField, detail).field("asOf")
+    })
+}
+
+fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("limit is 1 to {MAX_LIMIT}");
+    Err(Problem::new(ErrorCode::InvalidField, detail).field("limit"))
+}
+
+fn require_known(state: &State, store: &StoreId) -> Result<(), Problem> {
+    if *store == state.store {
+        return Ok(());
+    }
+    let detail = format!(
+        "this is store {}, which knows nothing of {store}",
+        state.store
+    );
+    Err(Problem::new(ErrorCode::UnknownStore, detail).field("storeId"))
+}

@@ -1,0 +1,162 @@
+//! Puts a store together and runs it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use event_log::EventLog;
+use inventory_core::{Digest, StockItem, evolve};
+use service_kit::http;
+use service_kit::threads::Threads;
+use shared_events::Sku;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::api;
+use crate::commands::Commands;
+use crate::config::Config;
+use crate::journal::{self, Journal};
+use crate::metrics::Metrics;
+use crate::outbox::{Committed, Outbox};
+use crate::relay::Relay;
+use crate::shelf::Shelf;
+use crate::writer::{Handle, Writer};
+
+/// How long the relay may go on after the last request, to get the rest out.
+const DRAIN_WITHIN: Duration = Duration::from_millis(1_200);
+
+/// A store, built and not yet serving.
+#[derive(Debug)]
+pub struct App {
+    writer: Writer,
+    relay: Relay,
+    commands: Commands,
+    outbox: Arc<Outbox>,
+    router: Router,
+}
+
+impl App {
+    /// Opens the journal, replays it and wires the parts. Talks to no broker yet: a store starts
+    /// and sells without one.
+    ///
+    /// # Errors
+    /// [`journal::Error`]: in use, another store's, broken, or not to be opened.
+    pub fn build(config: Config, log: Arc<dyn EventLog>) -> Result<Self, journal::Error> {
+        let mut items: BTreeMap<Sku, StockItem> = BTreeMap::new();
+        let journal = Journal::open(&config.data_dir, &config.store, |recorded| {
+            evolve(
+                items.entry(recorded.sku.clone()).or_default(),
+                &recorded.event,
+            );
+        })?;
+        let digest = items.iter().fold(Digest::default(), |digest, (sku, item)| {
+            digest.replace(sku, &StockItem::default(), item)
+        });
+        let committed = Committed {
+            head: journal.head(),
+            digest,
+        };
+        let epoch = journal.identity().epoch;
+        info!(store = %config.store, %epoch, head = %committed.head.sequence, items = items.len(), "journal replayed");
+
+        let metrics = Arc::new(Metrics::default());
+        let shelf = Arc::new(Shelf::new(items));
+        let outbox = Arc::new(Outbox::new(epoch, committed, journal.published_through()));
+        let (relay_reader, api_reader) = (journal.reader()?, journal.reader()?);
+        let (writer, handle) = Writer::new(
+            journal,
+            Arc::clone(&shelf),
+            Arc::clone(&outbox),
+            Arc::clone(&metrics),
+        );
+        let relay = Relay {
+            store: config.store.clone(),
+            reader: relay_reader,
+            outbox: Arc::clone(&outbox),
+            writer: handle.clone(),
+            log: Arc::clone(&log),
+            topics: config.topics.clone(),
+            heartbeat_every: config.heartbeat_every,
+            metrics: Arc::clone(&metrics),
+        };
+        let commands = Commands {
+            store: config.store.clone(),
+            outbox: Arc::clone(&outbox),
+            log,
+            topics: config.topics,
+            metrics: Arc::clone(&metrics),
+        };
+        let router = api::router(api::State {
+            store: config.store,
+            writer: handle,
+            shelf,
+            outbox: Arc::clone(&outbox),
+            reader: Arc::new(std::sync::Mutex::new(api_reader)),
+            metrics,
+        });
+        Ok(Self {
+            writer,
+            relay,
+            commands,
+            outbox,
+            router,
+        })
+    }
+
+    /// The HTTP interface, for callers in this process.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves until `stop`, then drains: requests, journal, relay.
+    ///
+    /// # Errors
+    /// When a part ends that should not: the journal failed, or the listener.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self {
+            writer,
+            relay,
+            commands,
+            outbox,
+            router,
+        } = self;
+        let cut = CancellationToken::new();
+        let mut threads = Threads::default();
+        threads.spawn("writer", move || Ok(writer.run()?))?;
+        threads.spawn("relay", {
+            let cut = cut.clone();
+            move || Ok(relay.run(&cut)?)
+        })?;
+        threads.spawn("commands", {
+            let cut = cut.clone();
+            move || {
+                commands.run(&cut);
+                Ok(())
+            }
+        })?;
+
+        let served = tokio::select! {
+            served = http::serve(listener, router, stop) => served,
+            ended = threads.ended() => Err(ended),
+        };
+        outbox.stop();
+        let deadline = cut.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(DRAIN_WITHIN).await;
+            deadline.cancel();
+        });
+        let relayed = threads.join_one("relay").await;
+        cut.cancel();
+        // The relay held the last handle to the writer, so that one ends now.
+        threads.join().await.and(relayed)?;
+        served
+    }
+
+    /// Sends commands to the writer, for callers in this process.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.relay.writer.clone()
+    }
+}

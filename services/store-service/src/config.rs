@@ -1,0 +1,20 @@
+//! What a store service needs to know.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use shared_events::StoreId;
+use shared_events::topic::Topics;
+
+/// Configuration of one store.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which store this is.
+    pub store: StoreId,
+    /// Folder of its journal.
+    pub data_dir: PathBuf,
+    /// Topics of the chain.
+    pub topics: Topics,
+    /// Time between heartbeats.
+    pub heartbeat_every: Duration,
+}

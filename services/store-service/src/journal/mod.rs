@@ -1,0 +1,234 @@
+//! The store's SQLite log: the only place in this crate that speaks SQL.
+//!
+//! **Invariant:** sequences have no hole and each row's hash covers the row and the hash before it.
+//! One [`Journal`] writes (a file lock keeps other processes out); [`Reader`]s read beside it.
+
+mod append;
+mod chain;
+mod read;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use service_kit::sqlite::{self, Durability, Schema};
+use shared_events::event::InvalidEventData;
+use shared_events::{Epoch, RecordedEvent, Sequence, StoreId};
+
+pub use append::{Append, NewEvent, RecordedCommand, Verdict};
+pub use chain::ChainHash;
+pub use read::{AsOf, Reader};
+
+const SCHEMA: Schema = Schema {
+    application_id: 0x4f6e_6831,
+    version: 1,
+    sql: include_str!("schema.sql"),
+};
+const DATABASE: &str = "journal.db";
+const LOCK: &str = "journal.lock";
+
+/// What can go wrong with a journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder cannot be made or used.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("the journal in {} is in use by another process; stop that one first", .0.display())]
+    InUse(PathBuf),
+    /// It is the journal of another store.
+    #[error("the journal in {} belongs to store {found}, not {wanted}", path.display())]
+    OtherStore {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        found: StoreId,
+        /// Whose it should be.
+        wanted: StoreId,
+    },
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] sqlite::Error),
+    /// A row is not what was once written.
+    #[error("the journal is broken at sequence {sequence}: {reason}")]
+    Broken {
+        /// The first sequence that does not hold.
+        sequence: Sequence,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The disk is full. Nothing was written.
+    #[error("the disk is full")]
+    Full,
+    /// SQLite failed; whether a running commit took effect is unknown.
+    #[error("the journal failed: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        if sqlite::is_full(&error) {
+            Self::Full
+        } else {
+            Self::Sqlite(error)
+        }
+    }
+}
+
+/// Whose journal it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The store.
+    pub store: StoreId,
+    /// The journal's life.
+    pub epoch: Epoch,
+}
+
+/// The end of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Newest sequence; 0 when the journal is empty.
+    pub sequence: Sequence,
+    /// Its hash.
+    pub hash: ChainHash,
+}
+
+/// The one writer of a store's journal.
+#[derive(Debug)]
+pub struct Journal {
+    connection: Connection,
+    identity: Identity,
+    head: Head,
+    published_through: Sequence,
+    path: PathBuf,
+    // Held for life: the lock goes with the file.
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens a store's journal in a folder, creating both when new, and hands every event to
+    /// `replay`, checking the chain on the way.
+    ///
+    /// # Errors
+    /// [`Error`]; a journal that is broken, in use or another store's is left as it is.
+    pub fn open(
+        folder: &Path,
+        store: &StoreId,
+        mut replay: impl FnMut(&RecordedEvent),
+    ) -> Result<Self, Error> {
+        let in_folder = |source| Error::Folder {
+            path: folder.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(folder).map_err(in_folder)?;
+        let lock = lock(folder)?;
+        let path = folder.join(DATABASE);
+        let connection = sqlite::open(&path, SCHEMA, Durability::EveryCommit)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        connection.execute(
+            "INSERT INTO journal (id, store_id, epoch) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING",
+            [store.as_str()],
+        )?;
+        let (identity, published_through) = read::identity(&connection)?;
+        if identity.store != *store {
+            let (found, wanted) = (identity.store, store.clone());
+            return Err(Error::OtherStore {
+                path: folder.to_owned(),
+                found,
+                wanted,
+            });
+        }
+        let head = read::walk(&connection, &identity, &mut replay)?;
+        // A cursor ahead of the head is what a lost tail leaves behind: never skip what comes next.
+        let published_through = published_through.min(head.sequence);
+        Ok(Self {
+            connection,
+            identity,
+            head,
+            published_through,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The end of the chain.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// What the broker had acknowledged when this was last saved.
+    #[must_use]
+    pub const fn published_through(&self) -> Sequence {
+        self.published_through
+    }
+
+    /// A reader beside this writer.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    pub fn reader(&self) -> Result<Reader, Error> {
+        Reader::open(&self.path)
+    }
+
+    /// Starts a transaction.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Sqlite`].
+    pub fn append(&mut self) -> Result<Append<'_>, Error> {
+        Append::begin(self)
+    }
+}
+
+/// Walks a journal from the first event to the last without taking it from its writer.
+///
+/// # Errors
+/// [`Error::Broken`] with the first sequence that does not hold, or what keeps it from being read.
+pub fn verify(folder: &Path) -> Result<(Identity, Head), Error> {
+    let connection = sqlite::open_read_only(&folder.join(DATABASE), SCHEMA)?;
+    let (identity, _) = read::identity(&connection)?;
+    let head = read::walk(&connection, &identity, &mut |_| {})?;
+    Ok((identity, head))
+}
+
+fn lock(folder: &Path) -> Result<File, Error> {
+    // A file of its own: closing any handle of a database file drops SQLite's own locks on it.
+    let in_folder = |source| Error::Folder {
+        path: folder.to_owned(),
+        source,
+    };
+    let file = File::create(folder.join(LOCK)).map_err(in_folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(in_folder(source)),
+    }
+}
+
+fn broken(sequence: Sequence, reason: impl Into<String>) -> Error {
+    Error::Broken {
+        sequence,
+        reason: reason.into(),
+    }
+}
+
+fn unreadable(sequence: Sequence, error: &InvalidEventData) -> Error {
+    match error {
+        InvalidEventData::UnknownType(name) => broken(
+            sequence,
+            format!("{name} is unknown to this version; use the newer program"),
+        ),
+        InvalidEventData::Malformed { .. } => broken(sequence, error.to_string()),
+    }
+}

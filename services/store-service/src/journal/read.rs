@@ -1,0 +1,281 @@
+//! Reading the journal: the walk at start, the relay's pages, an item's history.
+
+use std::path::Path;
+
+use inventory_core::{StockItem, evolve};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use service_kit::sqlite;
+use shared_events::{
+    CommandId, Epoch, EventId, RecordedEvent, Sequence, Sku, StockEvent, StoreId, Timestamp,
+};
+
+use super::chain::{ChainHash, ChainedRow};
+use super::{Error, Head, Identity, SCHEMA, broken, unreadable};
+
+/// A point in an item's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// After the event of this sequence.
+    Sequence(Sequence),
+    /// At this time by the store's clock.
+    Time(Timestamp),
+}
+
+/// Reads a journal beside its writer; sees what is committed.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    identity: Identity,
+}
+
+const COLUMNS: &str = "sequence, sku, type, data, occurred_at, traceparent, cause";
+
+impl Reader {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let connection = sqlite::open_read_only(path, SCHEMA)?;
+        let (identity, _) = identity(&connection)?;
+        Ok(Self {
+            connection,
+            identity,
+        })
+    }
+
+    /// Events `from ..= through`, at most `limit`, in order.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn events(
+        &self,
+        from: Sequence,
+        through: Sequence,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, Error> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence LIMIT ?3"
+        ))?;
+        let rows = statement.query(params![
+            signed(from.get()),
+            signed(through.get()),
+            limit_of(limit)
+        ])?;
+        collect(rows, &self.identity)
+    }
+
+    /// An item's events after a sequence and up to a point, at most `limit`, in order.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn history(
+        &self,
+        sku: &Sku,
+        after: Sequence,
+        as_of: Option<AsOf>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, Error> {
+        let last = self.last_sequence(sku, as_of)?;
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM events
+             WHERE sku = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4"
+        ))?;
+        let rows = statement.query(params![
+            sku.as_str(),
+            signed(after.get()),
+            signed(last.get()),
+            limit_of(limit)
+        ])?;
+        collect(rows, &self.identity)
+    }
+
+    /// An item's state at a point.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn item(&self, sku: &Sku, as_of: Option<AsOf>) -> Result<StockItem, Error> {
+        let mut item = StockItem::default();
+        let last = self.last_sequence(sku, as_of)?;
+        if last > Sequence::ZERO {
+            // Events carry absolute levels: the last one says it all.
+            evolve(
+                &mut item,
+                &event(&self.connection, &self.identity, last)?.event,
+            );
+        }
+        Ok(item)
+    }
+
+    /// When the first event after a sequence occurred, if there is one.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn occurred_after(&self, sequence: Sequence) -> Result<Option<Timestamp>, Error> {
+        Ok(self
+            .events(sequence.next(), Sequence::MAX, 1)?
+            .first()
+            .map(|event| event.occurred_at))
+    }
+
+    /// Sequence of an item's last event at a point; 0 when it had none.
+    fn last_sequence(&self, sku: &Sku, as_of: Option<AsOf>) -> Result<Sequence, Error> {
+        let (through, until) = match as_of {
+            None => (Sequence::MAX, i64::MAX),
+            Some(AsOf::Sequence(sequence)) => (sequence, i64::MAX),
+            Some(AsOf::Time(time)) => (Sequence::MAX, time.unix_millis()),
+        };
+        let last: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT sequence FROM events WHERE sku = ?1 AND sequence <= ?2 AND occurred_at <= ?3
+                 ORDER BY sequence DESC LIMIT 1",
+            )?
+            .query_row(params![sku.as_str(), signed(through.get()), until], |row| row.get(0))
+            .optional()?;
+        Ok(Sequence::new(last.unwrap_or_default().unsigned_abs()))
+    }
+}
+
+/// Whose journal it is, and what the broker had acknowledged when that was last saved.
+pub(super) fn identity(connection: &Connection) -> Result<(Identity, Sequence), Error> {
+    let (store, epoch, published): (String, i64, i64) = connection.query_row(
+        "SELECT store_id, epoch, published_through FROM journal",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let store = StoreId::parse(&store)
+        .map_err(|error| broken(Sequence::ZERO, format!("its store: {error}")))?;
+    let identity = Identity {
+        store,
+        epoch: Epoch::new(epoch.unsigned_abs()),
+    };
+    Ok((identity, Sequence::new(published.unsigned_abs())))
+}
+
+/// Walks the whole chain, checking every link, and hands each event on.
+pub(super) fn walk(
+    connection: &Connection,
+    identity: &Identity,
+    visit: &mut dyn FnMut(&RecordedEvent),
+) -> Result<Head, Error> {
+    let mut head = Head {
+        sequence: Sequence::ZERO,
+        hash: ChainHash::genesis(identity),
+    };
+    let mut statement = connection.prepare(&format!(
+        "SELECT {COLUMNS}, hash FROM events ORDER BY sequence"
+    ))?;
+    let mut rows = statement.query([])?;
+    loop {
+        let next = head.sequence.next();
+        let unread = |error: rusqlite::Error| broken(next, error.to_string());
+        let Some(row) = rows.next().map_err(unread)? else {
+            return Ok(head);
+        };
+        let raw = RawRow::read(row).map_err(unread)?;
+        if raw.sequence != signed(next.get()) {
+            return Err(broken(
+                next,
+                format!("missing; the journal goes on at {}", raw.sequence),
+            ));
+        }
+        let hash = head.hash.next(&raw.chained(identity));
+        let stored: [u8; 32] = row.get(7).map_err(unread)?;
+        if hash.0 != stored {
+            return Err(broken(next, "its hash does not cover what stands there"));
+        }
+        visit(&raw.decode(identity)?);
+        head = Head {
+            sequence: next,
+            hash,
+        };
+    }
+}
+
+/// One event by its sequence.
+pub(super) fn event(
+    connection: &Connection,
+    identity: &Identity,
+    sequence: Sequence,
+) -> Result<RecordedEvent, Error> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE sequence = ?1"))?;
+    let mut rows = statement.query([signed(sequence.get())])?;
+    let row = rows.next()?.ok_or_else(|| broken(sequence, "missing"))?;
+    RawRow::read(row)?.decode(identity)
+}
+
+fn collect(mut rows: rusqlite::Rows<'_>, identity: &Identity) -> Result<Vec<RecordedEvent>, Error> {
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(RawRow::read(row)?.decode(identity)?);
+    }
+    Ok(events)
+}
+
+/// A row as SQLite holds it.
+struct RawRow<'a> {
+    sequence: i64,
+    sku: &'a str,
+    event_type: &'a str,
+    data: &'a str,
+    occurred_at: i64,
+    traceparent: Option<&'a str>,
+    cause: Option<&'a str>,
+}
+
+impl<'a> RawRow<'a> {
+    fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            sequence: row.get(0)?,
+            sku: row.get_ref(1)?.as_str()?,
+            event_type: row.get_ref(2)?.as_str()?,
+            data: row.get_ref(3)?.as_str()?,
+            occurred_at: row.get(4)?,
+            traceparent: row.get_ref(5)?.as_str_or_null()?,
+            cause: row.get_ref(6)?.as_str_or_null()?,
+        })
+    }
+
+    const fn chained(&self, identity: &Identity) -> ChainedRow<'a> {
+        ChainedRow {
+            epoch: identity.epoch.get(),
+            sequence: self.sequence.unsigned_abs(),
+            occurred_at: self.occurred_at,
+            sku: self.sku,
+            event_type: self.event_type,
+            data: self.data,
+            traceparent: self.traceparent,
+            cause: self.cause,
+        }
+    }
+
+    fn decode(&self, identity: &Identity) -> Result<RecordedEvent, Error> {
+        let sequence = Sequence::new(self.sequence.unsigned_abs());
+        let invalid = |reason: String| broken(sequence, reason);
+        Ok(RecordedEvent {
+            id: EventId {
+                store: identity.store.clone(),
+                epoch: identity.epoch,
+                sequence,
+            },
+            sku: Sku::parse(self.sku).map_err(|error| invalid(error.to_string()))?,
+            occurred_at: Timestamp::from_unix_millis(self.occurred_at)
+                .map_err(|error| invalid(error.to_string()))?,
+            cause: self
+                .cause
+                .map(CommandId::parse)
+                .transpose()
+                .map_err(|error| invalid(error.to_string()))?,
+            traceparent: self.traceparent.map(str::to_owned),
+            event: StockEvent::from_data(self.event_type, self.data.as_bytes())
+                .map_err(|error| unreadable(sequence, &error))?,
+        })
+    }
+}
+
+/// Positions stay below 2⁵³, so they fit SQLite's signed integers.
+pub(super) const fn signed(position: u64) -> i64 {
+    position.cast_signed()
+}
+
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

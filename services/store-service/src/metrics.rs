@@ -1,0 +1,136 @@
+//! What the store counts.
+
+use std::time::Instant;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use service_kit::metrics::SECONDS;
+
+use crate::writer::{Answer, Refusal, outcome};
+
+/// Label of command counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+/// The store's metrics and the registry that renders them.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    commands: Family<OutcomeLabel, Counter>,
+    commit_commands: Histogram,
+    commit_seconds: Histogram,
+    /// Events acknowledged by the broker, replays included.
+    pub published: Counter,
+    /// Attempts to publish that failed and were started again.
+    pub publish_failures: Counter,
+    /// Commands of the centre that nobody could read.
+    pub unreadable_commands: Counter,
+    /// Events not yet acknowledged by the broker; set when scraped.
+    pub outbox_depth: Gauge,
+    /// Age of the oldest of them; set when scraped.
+    pub outbox_oldest_seconds: Gauge,
+    /// Newest sequence in the journal; set when scraped.
+    pub head: Gauge,
+    /// Items the store has had; set when scraped.
+    pub items: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("onhand_store"),
+            commands: Family::default(),
+            commit_commands: Histogram::new([
+                1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0,
+            ]),
+            commit_seconds: Histogram::new(SECONDS),
+            published: Counter::default(),
+            publish_failures: Counter::default(),
+            unreadable_commands: Counter::default(),
+            outbox_depth: Gauge::default(),
+            outbox_oldest_seconds: Gauge::default(),
+            head: Gauge::default(),
+            items: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("commands", "Commands by outcome", self.commands.clone());
+        registry.register(
+            "commit_commands",
+            "Commands answered by one commit",
+            self.commit_commands.clone(),
+        );
+        registry.register_with_unit(
+            "commit",
+            "Time to decide and commit a group",
+            Unit::Seconds,
+            self.commit_seconds.clone(),
+        );
+        registry.register(
+            "published_events",
+            "Events acknowledged by the broker, replays included",
+            self.published.clone(),
+        );
+        registry.register(
+            "publish_failures",
+            "Attempts to publish that failed and were started again",
+            self.publish_failures.clone(),
+        );
+        registry.register(
+            "unreadable_commands",
+            "Commands of the centre that could not be read",
+            self.unreadable_commands.clone(),
+        );
+        registry.register(
+            "outbox_events",
+            "Events not yet acknowledged by the broker",
+            self.outbox_depth.clone(),
+        );
+        registry.register_with_unit(
+            "outbox_oldest",
+            "Age of the oldest event not yet acknowledged",
+            Unit::Seconds,
+            self.outbox_oldest_seconds.clone(),
+        );
+        registry.register(
+            "journal_head",
+            "Newest sequence in the journal",
+            self.head.clone(),
+        );
+        registry.register("items", "Items the store has had", self.items.clone());
+    }
+
+    /// The registry, for rendering.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn committed(&self, started: Instant, answered: &[Vec<Result<Answer, Refusal>>]) {
+        let mut commands = 0_u32;
+        for answer in answered.iter().flatten() {
+            commands += 1;
+            self.commands
+                .get_or_create(&OutcomeLabel {
+                    outcome: outcome(answer),
+                })
+                .inc();
+        }
+        if commands > 0 {
+            self.commit_commands.observe(f64::from(commands));
+            self.commit_seconds.observe(started.elapsed().as_secs_f64());
+        }
+    }
+}

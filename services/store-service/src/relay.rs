@@ -1,0 +1,191 @@
+//! Journal → broker: events in sequence order, then heartbeats that vouch for them.
+//!
+//! At least once: a batch is published, its acknowledgements awaited, then the cursor moves. A crash
+//! between the last two publishes the batch again, and every event names itself, so the centre sees
+//! the duplicate. The cursor moves only over what is acknowledged without a hole; after any failure a
+//! new publisher starts from there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_log::{Error, EventLog, Publication, Publisher};
+use service_kit::clock;
+use service_kit::retry::Retry;
+use shared_events::topic::Topics;
+use shared_events::wire::{encode_event, encode_heartbeat};
+use shared_events::{Heartbeat, Sequence, StoreId, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::journal::{self, Reader};
+use crate::metrics::Metrics;
+use crate::outbox::{Outbox, Work};
+use crate::writer::Handle;
+
+/// Events of one publication: enough to fill requests while a backlog drains, few enough that the
+/// heartbeat behind them is not late.
+const EVENTS_PER_BATCH: usize = 2_000;
+
+/// The relay of one store.
+#[derive(Debug)]
+pub struct Relay {
+    /// The store whose journal it is.
+    pub store: StoreId,
+    /// Reads the journal.
+    pub reader: Reader,
+    /// Work to do and progress made.
+    pub outbox: Arc<Outbox>,
+    /// Saves the cursor.
+    pub writer: Handle,
+    /// The broker.
+    pub log: Arc<dyn EventLog>,
+    /// Where to publish.
+    pub topics: Topics,
+    /// Time between heartbeats.
+    pub heartbeat_every: Duration,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why publishing stopped.
+enum Halt {
+    Stopped,
+    Broker(Error),
+    Journal(journal::Error),
+}
+
+impl Relay {
+    /// Publishes until the outbox is stopped and drained, or `cancel` cuts it short.
+    ///
+    /// # Errors
+    /// A journal that cannot be read.
+    pub fn run(self, cancel: &CancellationToken) -> Result<(), journal::Error> {
+        let mut retry = Retry::default();
+        loop {
+            match self.session(&mut retry, cancel) {
+                Halt::Stopped => return Ok(()),
+                Halt::Journal(fatal) => {
+                    error!(error = %fatal, "the relay cannot read the journal; the store stops");
+                    return Err(fatal);
+                }
+                Halt::Broker(Error::Cancelled) => {
+                    let head = self.outbox.committed().head.sequence;
+                    info!(
+                        waiting = head.get() - self.outbox.published_through().get(),
+                        "stopped before everything was published; the journal keeps it"
+                    );
+                    return Ok(());
+                }
+                Halt::Broker(trouble) => {
+                    self.metrics.publish_failures.inc();
+                    warn!(error = %trouble, "publishing failed; the store goes on selling");
+                    self.outbox.stuck(trouble.to_string());
+                }
+            }
+            if !retry.pause(cancel) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One life of a publisher.
+    fn session(&self, retry: &mut Retry, cancel: &CancellationToken) -> Halt {
+        let topics = [
+            self.topics.stock_events(),
+            self.topics.heartbeats(),
+            self.topics.commands(&self.store),
+        ];
+        let opened = self
+            .log
+            .ensure_topics(&topics)
+            .and_then(|()| self.log.publisher());
+        let mut publisher = match opened {
+            Ok(publisher) => publisher,
+            Err(trouble) => return Halt::Broker(trouble),
+        };
+        debug!("publishing from {}", self.outbox.published_through().next());
+        let mut heartbeat_due = Instant::now();
+        loop {
+            let done = match self.outbox.wait(heartbeat_due) {
+                Work::Stop => return Halt::Stopped,
+                Work::Heartbeat => {
+                    heartbeat_due = Instant::now() + self.heartbeat_every;
+                    self.writer.save_cursor();
+                    self.heartbeat(publisher.as_mut(), cancel)
+                }
+                Work::Publish { from, through } => {
+                    self.events(publisher.as_mut(), from, through, cancel, &|acknowledged| {
+                        self.outbox.published(acknowledged);
+                    })
+                }
+                Work::Replay { from, through } => {
+                    self.events(publisher.as_mut(), from, through, cancel, &|acknowledged| {
+                        self.outbox.replayed(acknowledged);
+                    })
+                }
+            };
+            match done {
+                Ok(()) => retry.succeeded(),
+                Err(halt) => return halt,
+            }
+        }
+    }
+
+    /// Publishes a batch and reports the last sequence acknowledged without a hole.
+    fn events(
+        &self,
+        publisher: &mut dyn Publisher,
+        from: Sequence,
+        through: Sequence,
+        cancel: &CancellationToken,
+        acknowledged: &dyn Fn(Sequence),
+    ) -> Result<(), Halt> {
+        let events = self
+            .reader
+            .events(from, through, EVENTS_PER_BATCH)
+            .map_err(Halt::Journal)?;
+        let topic = self.topics.stock_events().name;
+        let batch: Vec<_> = events
+            .iter()
+            .map(|event| Publication {
+                topic: topic.clone(),
+                record: encode_event(event),
+            })
+            .collect();
+        let published = publisher.publish(&batch, cancel);
+        let count = published.acknowledged.min(events.len());
+        self.metrics
+            .published
+            .inc_by(u64::try_from(count).unwrap_or_default());
+        if let Some(last) = count.checked_sub(1).and_then(|last| events.get(last)) {
+            acknowledged(last.id.sequence);
+        }
+        published
+            .error
+            .map_or(Ok(()), |error| Err(Halt::Broker(error)))
+    }
+
+    fn heartbeat(
+        &self,
+        publisher: &mut dyn Publisher,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let committed = self.outbox.committed();
+        let record = encode_heartbeat(&Heartbeat {
+            store_id: self.store.clone(),
+            epoch: self.outbox.epoch(),
+            head: committed.head.sequence,
+            head_hash: committed.head.hash.to_string(),
+            // Both are read at different moments: a publication in between must not vouch for more.
+            published_through: self.outbox.published_through().min(committed.head.sequence),
+            digest: committed.digest.to_string(),
+            sent_at: Timestamp::from_unix_millis(clock::unix_millis())
+                .expect("the clock is between years 1 and 9999"),
+        });
+        let topic = self.topics.heartbeats().name;
+        let published = publisher.publish(&[Publication { topic, record }], cancel);
+        published
+            .error
+            .map_or(Ok(()), |error| Err(Halt::Broker(error)))
+    }
+}

@@ -1,0 +1,373 @@
+//! The single writer: one thread decides every command of the store and commits in groups.
+//!
+//! ```text
+//!  Handle ──Message──▶ mailbox ──drain──▶ decide all ──▶ one transaction ──▶ COMMIT (fsync)
+//!                                          against          events +            │
+//!                                       shelf + batch      commands             ▼
+//!                                                               shelf, outbox, then all replies
+//! ```
+//! While one commit waits for the disk the next group gathers in the mailbox, so a lone sale costs
+//! one fsync and a thousand at once cost a few. Nothing is visible or answered before it is durable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use inventory_core::{Digest, Rejection, StockItem, decide, evolve};
+use service_kit::clock;
+use shared_events::{CommandId, RecordedEvent, Sku, StockCommand, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use crate::journal::{self, Append, Journal, NewEvent, Verdict};
+use crate::metrics::Metrics;
+use crate::outbox::{Committed, Outbox};
+use crate::shelf::Shelf;
+
+/// Messages that may wait: beyond it the service says so at once instead of queueing without end.
+const MAILBOX: usize = 1_024;
+/// Commands of one transaction: bounds the memory and the time of a commit, far above what one
+/// fsync can amortise.
+const COMMANDS_PER_COMMIT: usize = 4_096;
+
+/// A command and what came with it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked.
+    pub command: StockCommand,
+    /// The caller's name for it: a repeat gets the recorded answer.
+    pub id: Option<CommandId>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+}
+
+/// A durable answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Whether it had been answered before.
+    pub repeated: bool,
+}
+
+/// Why there is no answer. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The command id was used for another command.
+    #[error("the command id was used before with another body")]
+    CommandIdReused,
+    /// The disk is full.
+    #[error("the disk is full; nothing was written")]
+    StorageFull,
+    /// Too much is waiting.
+    #[error("{MAILBOX} requests are waiting already; nothing was done")]
+    Overloaded,
+    /// The writer has ended.
+    #[error("the store is stopping; nothing was done")]
+    Stopped,
+    /// The writer ended before it could answer: the command may or may not have been executed.
+    #[error(
+        "the store stopped before it could answer; repeat the command with its id to learn the outcome"
+    )]
+    Unknown,
+}
+
+/// What is sent to the writer.
+#[derive(Debug)]
+enum Message {
+    /// Execute commands and answer each, in order.
+    Execute {
+        requests: Vec<Request>,
+        reply: oneshot::Sender<Vec<Result<Answer, Refusal>>>,
+    },
+    /// Save how far the relay came.
+    SaveCursor,
+}
+
+/// Sends commands to the writer.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    mailbox: mpsc::Sender<Message>,
+}
+
+impl Handle {
+    /// Executes commands in order and gives an answer for each, once it is durable.
+    ///
+    /// # Errors
+    /// [`Refusal`] for all of them; a refusal of one stands in its place of the list.
+    pub async fn execute(
+        &self,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
+        let (reply, answers) = oneshot::channel();
+        self.mailbox
+            .try_send(Message::Execute { requests, reply })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Refusal::Stopped,
+            })?;
+        answers.await.map_err(|_dropped| Refusal::Unknown)
+    }
+
+    /// Asks for the relay's cursor to be saved when there is time.
+    pub(crate) fn save_cursor(&self) {
+        // A full mailbox means commands are coming, and each commit saves the cursor anyway.
+        if self.mailbox.try_send(Message::SaveCursor).is_err() {
+            tracing::debug!("the cursor is saved with the next command");
+        }
+    }
+}
+
+/// The writer's state and its ends.
+#[derive(Debug)]
+pub struct Writer {
+    journal: Journal,
+    shelf: Arc<Shelf>,
+    outbox: Arc<Outbox>,
+    metrics: Arc<Metrics>,
+    digest: Digest,
+    mailbox: mpsc::Receiver<Message>,
+}
+
+impl Writer {
+    /// A writer over an opened journal, and the handle to it.
+    #[must_use]
+    pub fn new(
+        journal: Journal,
+        shelf: Arc<Shelf>,
+        outbox: Arc<Outbox>,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Handle) {
+        let (sender, mailbox) = mpsc::channel(MAILBOX);
+        let digest = outbox.committed().digest;
+        (
+            Self {
+                journal,
+                shelf,
+                outbox,
+                metrics,
+                digest,
+                mailbox,
+            },
+            Handle { mailbox: sender },
+        )
+    }
+
+    /// Serves until all handles are gone.
+    ///
+    /// # Errors
+    /// A journal that failed: what a running commit did is unknown, so the process must end and
+    /// start from the journal.
+    pub fn run(mut self) -> Result<(), journal::Error> {
+        while let Some(first) = self.mailbox.blocking_recv() {
+            let mut group = Group::default();
+            group.add(first);
+            while group.requests < COMMANDS_PER_COMMIT
+                && let Ok(message) = self.mailbox.try_recv()
+            {
+                group.add(message);
+            }
+            self.commit(group)?;
+        }
+        self.commit(Group::default())
+    }
+
+    fn commit(&mut self, group: Group) -> Result<(), journal::Error> {
+        let started = Instant::now();
+        match self.try_commit(&group) {
+            Ok(answered) => {
+                self.metrics.committed(started, &answered);
+                for (reply, answers) in group.replies.into_iter().zip(answered) {
+                    answer(reply.1, answers);
+                }
+                Ok(())
+            }
+            Err(journal::Error::Full) => {
+                warn!("the disk is full: commands are refused until there is space again");
+                for (requests, reply) in group.replies {
+                    answer(
+                        reply,
+                        requests.iter().map(|_| Err(Refusal::StorageFull)).collect(),
+                    );
+                }
+                Ok(())
+            }
+            Err(fatal) => {
+                error!(error = %fatal, "the journal failed; the store stops");
+                Err(fatal)
+            }
+        }
+    }
+
+    /// Decides and commits a group; on an error nothing in memory has changed.
+    fn try_commit(&mut self, group: &Group) -> Result<Vec<Answers>, journal::Error> {
+        let mut decided = Batch {
+            append: self.journal.append()?,
+            shelf: &self.shelf,
+            changed: HashMap::new(),
+            digest: self.digest,
+            now: now(),
+        };
+        let mut answered = Vec::with_capacity(group.replies.len());
+        for (requests, _) in &group.replies {
+            let answers: Result<Vec<_>, _> = requests
+                .iter()
+                .map(|request| decided.execute(request))
+                .collect();
+            answered.push(answers?);
+        }
+        let Batch {
+            mut append,
+            changed,
+            digest,
+            ..
+        } = decided;
+        append.published_through(self.outbox.published_through())?;
+        let head = append.commit()?;
+        self.digest = digest;
+        self.shelf.commit(changed);
+        self.outbox.commit(Committed { head, digest });
+        Ok(answered)
+    }
+}
+
+type Answers = Vec<Result<Answer, Refusal>>;
+
+fn answer(reply: oneshot::Sender<Answers>, answers: Answers) {
+    if reply.send(answers).is_err() {
+        tracing::debug!("a caller left before its answer; the command stays executed");
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_millis(clock::unix_millis())
+        .expect("the clock is between years 1 and 9999")
+}
+
+/// What one commit will hold.
+#[derive(Debug, Default)]
+struct Group {
+    requests: usize,
+    replies: Vec<(Vec<Request>, oneshot::Sender<Answers>)>,
+}
+
+impl Group {
+    fn add(&mut self, message: Message) {
+        match message {
+            Message::Execute { requests, reply } => {
+                self.requests += requests.len();
+                self.replies.push((requests, reply));
+            }
+            // Every commit saves it.
+            Message::SaveCursor => {}
+        }
+    }
+}
+
+/// Decisions of one transaction: the shelf with this batch's changes laid over it.
+struct Batch<'w> {
+    append: Append<'w>,
+    shelf: &'w Shelf,
+    changed: HashMap<Sku, StockItem>,
+    digest: Digest,
+    now: Timestamp,
+}
+
+impl Batch<'_> {
+    fn execute(&mut self, request: &Request) -> Result<Result<Answer, Refusal>, journal::Error> {
+        let Some(id) = &request.id else {
+            let verdict = self.decide(request)?;
+            return Ok(Ok(Answer {
+                verdict,
+                repeated: false,
+            }));
+        };
+        let fingerprint = fingerprint(&request.command);
+        if let Some(recorded) = self.append.recorded(id)? {
+            return Ok(if recorded.fingerprint == fingerprint {
+                Ok(Answer {
+                    verdict: recorded.verdict,
+                    repeated: true,
+                })
+            } else {
+                Err(Refusal::CommandIdReused)
+            });
+        }
+        let verdict = self.decide(request)?;
+        self.append.command(id, fingerprint, &verdict)?;
+        Ok(Ok(Answer {
+            verdict,
+            repeated: false,
+        }))
+    }
+
+    fn decide(&mut self, request: &Request) -> Result<Verdict, journal::Error> {
+        let sku = request.command.sku();
+        let item = self
+            .changed
+            .get(sku)
+            .copied()
+            .unwrap_or_else(|| self.shelf.get(sku));
+        match decide(&item, &request.command) {
+            Ok(events) => self.record(request, item, events),
+            Err(rejection) => Ok(Verdict::Rejected(rejection)),
+        }
+    }
+
+    fn record(
+        &mut self,
+        request: &Request,
+        before: StockItem,
+        events: Vec<shared_events::StockEvent>,
+    ) -> Result<Verdict, journal::Error> {
+        let sku = request.command.sku();
+        let mut item = before;
+        let mut last: Option<RecordedEvent> = None;
+        for event in events {
+            evolve(&mut item, &event);
+            last = Some(self.append.event(NewEvent {
+                sku: sku.clone(),
+                event,
+                occurred_at: self.now,
+                cause: request.id.clone(),
+                traceparent: request.traceparent.clone(),
+            })?);
+        }
+        self.digest = self.digest.replace(sku, &before, &item);
+        self.changed.insert(sku.clone(), item);
+        Ok(Verdict::Accepted(Box::new(
+            last.expect("an accepted command has an event"),
+        )))
+    }
+}
+
+/// Names a command's content: what it asks, not how it was spelled.
+fn fingerprint(command: &StockCommand) -> [u8; 16] {
+    let json = serde_json::to_vec(command).expect("a command is plain data");
+    let mut fingerprint = [0; 16];
+    for (to, from) in fingerprint.iter_mut().zip(blake3::hash(&json).as_bytes()) {
+        *to = *from;
+    }
+    fingerprint
+}
+
+/// The kind of answer, for counting.
+#[must_use]
+pub fn outcome(answer: &Result<Answer, Refusal>) -> &'static str {
+    match answer {
+        Ok(Answer { repeated: true, .. }) => "repeated",
+        Ok(Answer {
+            verdict: Verdict::Accepted(_),
+            ..
+        }) => "accepted",
+        Ok(Answer {
+            verdict: Verdict::Rejected(rejection),
+            ..
+        }) => match rejection {
+            Rejection::InsufficientStock { .. } => "insufficient_stock",
+            Rejection::VersionConflict { .. } => "version_conflict",
+            Rejection::LevelOutOfRange { .. } => "level_out_of_range",
+        },
+        Err(_) => "refused",
+    }
+}

@@ -1,0 +1,121 @@
+//! What is asked of a store: by its own tills over HTTP, and by the centre over the store's topic.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CommandId, Sku, StoreId};
+use crate::position::{Epoch, Sequence, Version};
+use crate::quantity::{Delta, Quantity};
+use crate::text::Text;
+use crate::timestamp::Timestamp;
+
+/// A change to one item, asked of the store that holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StockCommand {
+    /// See [`ReplaceStock`].
+    Replace(ReplaceStock),
+    /// See [`AdjustStock`].
+    Adjust(AdjustStock),
+}
+
+impl StockCommand {
+    /// The item it is about.
+    #[must_use]
+    pub const fn sku(&self) -> &Sku {
+        match self {
+            Self::Replace(command) => &command.sku,
+            Self::Adjust(command) => &command.sku,
+        }
+    }
+
+    /// The version the item must still have, when the caller asked for one.
+    #[must_use]
+    pub const fn expected_version(&self) -> Option<Version> {
+        match self {
+            Self::Replace(command) => command.expected_version,
+            Self::Adjust(command) => command.expected_version,
+        }
+    }
+}
+
+/// Set an item's level to an absolute count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplaceStock {
+    /// The item.
+    pub sku: Sku,
+    /// Units counted.
+    pub quantity: Quantity,
+    /// Only if the item still has this version.
+    pub expected_version: Option<Version>,
+    /// Why.
+    pub reason: Option<Text>,
+    /// The caller's document.
+    pub reference: Option<Text>,
+}
+
+/// Change an item's level by a difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdjustStock {
+    /// The item.
+    pub sku: Sku,
+    /// Units to add (positive) or take (negative).
+    pub delta: Delta,
+    /// Only if the item still has this version.
+    pub expected_version: Option<Version>,
+    /// What to do when the shelf cannot cover it.
+    pub on_shortfall: OnShortfall,
+    /// Why.
+    pub reason: Option<Text>,
+    /// The caller's document.
+    pub reference: Option<Text>,
+}
+
+/// What a sale that the shelf cannot cover should do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnShortfall {
+    /// Refuse it.
+    #[default]
+    Reject,
+    /// The customer has the item in hand: the newest reservations give way.
+    BreakReservations,
+    /// The books were wrong: go to zero and record the difference.
+    RecordDiscrepancy,
+}
+
+/// A command of the centre to one store, on that store's command topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandEnvelope {
+    /// Names the command: the store executes one id once.
+    pub id: CommandId,
+    /// The store it is meant for.
+    pub store: StoreId,
+    /// The centre's clock when it was issued.
+    pub issued_at: Timestamp,
+    /// What is asked.
+    pub command: StoreCommand,
+}
+
+/// What the centre can ask of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreCommand {
+    /// Publish a part of the journal again.
+    ReplayEvents(ReplayEvents),
+}
+
+/// Publish the events `from ..= through` of an epoch again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayEvents {
+    /// The journal's life the sequences belong to.
+    pub epoch: Epoch,
+    /// First sequence wanted.
+    pub from: Sequence,
+    /// Last sequence wanted.
+    pub through: Sequence,
+}
+
+/// Type of [`ReplayEvents`].
+pub const REPLAY_EVENTS: &str = "inventory.replay-events.v1";

@@ -1,0 +1,169 @@
+//! From a broker record to what was said, or to the reason why nobody can tell.
+
+use std::str::FromStr;
+
+use super::{IncomingRecord, header};
+use crate::command::{CommandEnvelope, REPLAY_EVENTS, ReplayEvents, StoreCommand};
+use crate::event::{InvalidEventData, RecordedEvent, StockEvent};
+use crate::heartbeat::{HEARTBEAT, Heartbeat};
+use crate::ids::{CommandId, Sku, StoreId};
+use crate::position::{EventId, Sequence};
+use crate::quantity::MAX_UNITS;
+use crate::timestamp::Timestamp;
+
+/// Why a record was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    /// A type this version does not know, from a newer producer: to be skipped and counted.
+    #[error("unknown type {0:?}")]
+    UnknownType(String),
+    /// Broken or forged: to be dead-lettered with this reason.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Reads a stock event.
+///
+/// # Errors
+/// [`Undecodable`]; key and source that contradict the event's identity are [`Undecodable::Broken`].
+pub fn decode_event(record: &IncomingRecord<'_>) -> Result<RecordedEvent, Undecodable> {
+    let event_type = text(record, header::TYPE)?;
+    // The type comes first: a newer producer may also have changed what the other headers look like.
+    let data = record.value.ok_or_else(|| broken("no value"))?;
+    let event = StockEvent::from_data(event_type, data).map_err(|error| match error {
+        InvalidEventData::UnknownType(name) => Undecodable::UnknownType(name),
+        malformed @ InvalidEventData::Malformed { .. } => broken(&malformed.to_string()),
+    })?;
+    require_levels(&event)?;
+    let id: EventId = parsed(record, header::ID)?;
+    let sku: Sku = parsed(record, header::SUBJECT)?;
+    require_source(record, &id.store)?;
+    let key = record.key.unwrap_or_default();
+    let (store, subject) = (id.store.as_str().as_bytes(), sku.as_str().as_bytes());
+    let (left, right) = key.split_at_checked(store.len()).unwrap_or_default();
+    if left != store || right.split_first() != Some((&b'|', subject)) {
+        return Err(broken("the key is not the event's store|sku"));
+    }
+    Ok(RecordedEvent {
+        id,
+        sku,
+        occurred_at: parsed(record, header::TIME)?,
+        cause: optional(record, header::CAUSE)?,
+        traceparent: traceparent(record),
+        event,
+    })
+}
+
+/// Reads a heartbeat.
+///
+/// # Errors
+/// [`Undecodable`], as for events.
+pub fn decode_heartbeat(record: &IncomingRecord<'_>) -> Result<Heartbeat, Undecodable> {
+    match text(record, header::TYPE)? {
+        HEARTBEAT => {}
+        other => return Err(Undecodable::UnknownType(other.to_owned())),
+    }
+    let data = record.value.ok_or_else(|| broken("no value"))?;
+    let heartbeat: Heartbeat =
+        serde_json::from_slice(data).map_err(|error| broken(&format!("data: {error}")))?;
+    require_source(record, &heartbeat.store_id)?;
+    if record.key != Some(heartbeat.store_id.as_str().as_bytes()) {
+        return Err(broken("the key is not the heartbeat's store"));
+    }
+    let bounded = heartbeat.head <= Sequence::MAX && heartbeat.published_through <= heartbeat.head;
+    if !bounded || heartbeat.epoch.get() == 0 {
+        return Err(broken("positions out of range"));
+    }
+    Ok(heartbeat)
+}
+
+/// Reads a command to a store.
+///
+/// # Errors
+/// [`Undecodable`], as for events.
+pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Undecodable> {
+    let data = record.value.ok_or_else(|| broken("no value"))?;
+    let command = match text(record, header::TYPE)? {
+        REPLAY_EVENTS => serde_json::from_slice::<ReplayEvents>(data)
+            .map(StoreCommand::ReplayEvents)
+            .map_err(|error| broken(&format!("data: {error}")))?,
+        other => return Err(Undecodable::UnknownType(other.to_owned())),
+    };
+    let key = std::str::from_utf8(record.key.unwrap_or_default()).unwrap_or_default();
+    Ok(CommandEnvelope {
+        id: parsed::<CommandId>(record, header::ID)?,
+        store: StoreId::parse(key).map_err(|error| broken(&format!("key: {error}")))?,
+        issued_at: parsed::<Timestamp>(record, header::TIME)?,
+        command,
+    })
+}
+
+/// Whether a text is a W3C `traceparent` that may be passed on (version 00, ids not zero).
+#[must_use]
+pub fn valid_traceparent(text: &str) -> bool {
+    let hex = |part: &str, length: usize| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let id = |part: &str, length| hex(part, length) && part.bytes().any(|b| b != b'0');
+    let parts: Vec<_> = text.splitn(5, '-').collect();
+    matches!(parts.as_slice(), ["00", trace, span, flags]
+        if id(trace, 32) && id(span, 16) && hex(flags, 2))
+}
+
+/// A broken trace context costs the trace, never the event.
+fn traceparent(record: &IncomingRecord<'_>) -> Option<String> {
+    let text = std::str::from_utf8(record.header(header::TRACEPARENT)?).ok()?;
+    valid_traceparent(text).then(|| text.to_owned())
+}
+
+fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {
+    let levels = [event.on_hand(), event.reserved()];
+    if levels.iter().any(|level| !(0..=MAX_UNITS).contains(level)) {
+        return Err(broken("levels out of range"));
+    }
+    if event.version().get() == 0 {
+        return Err(broken("version 0"));
+    }
+    Ok(())
+}
+
+fn require_source(record: &IncomingRecord<'_>, store: &StoreId) -> Result<(), Undecodable> {
+    if text(record, header::SOURCE)?.strip_prefix("/stores/") == Some(store.as_str()) {
+        Ok(())
+    } else {
+        Err(broken("the source is not the store the record speaks for"))
+    }
+}
+
+fn text<'a>(record: &IncomingRecord<'a>, name: &str) -> Result<&'a str, Undecodable> {
+    let bytes = record
+        .header(name)
+        .ok_or_else(|| broken(&format!("no header {name}")))?;
+    std::str::from_utf8(bytes).map_err(|_| broken(&format!("header {name} is not UTF-8")))
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(
+    record: &IncomingRecord<'_>,
+    name: &str,
+) -> Result<T, Undecodable> {
+    text(record, name)?
+        .parse()
+        .map_err(|error| broken(&format!("header {name}: {error}")))
+}
+
+fn optional<T: FromStr<Err: std::fmt::Display>>(
+    record: &IncomingRecord<'_>,
+    name: &str,
+) -> Result<Option<T>, Undecodable> {
+    record
+        .header(name)
+        .map(|_| parsed(record, name))
+        .transpose()
+}
+
+fn broken(reason: &str) -> Undecodable {
+    Undecodable::Broken(reason.to_owned())
+}

@@ -1,0 +1,105 @@
+//! From what was said to the record that carries it.
+
+use super::{IncomingRecord, OutgoingRecord, header};
+use crate::command::{CommandEnvelope, REPLAY_EVENTS, StoreCommand};
+use crate::event::RecordedEvent;
+use crate::heartbeat::{HEARTBEAT, Heartbeat};
+use crate::topic::event_key;
+
+/// The record of a stock event.
+#[must_use]
+pub fn encode_event(recorded: &RecordedEvent) -> OutgoingRecord {
+    let mut headers = Headers::new(
+        recorded.id.to_string(),
+        format!("/stores/{}", recorded.id.store),
+        recorded.event.event_type(),
+        recorded.occurred_at.to_string(),
+    );
+    headers.add(header::SUBJECT, recorded.sku.as_str());
+    if let Some(cause) = &recorded.cause {
+        headers.add(header::CAUSE, cause.as_str());
+    }
+    if let Some(traceparent) = &recorded.traceparent {
+        headers.add(header::TRACEPARENT, traceparent);
+    }
+    OutgoingRecord {
+        key: event_key(&recorded.id.store, &recorded.sku).into_bytes(),
+        headers: headers.0,
+        value: Some(recorded.event.to_data().into_bytes()),
+    }
+}
+
+/// The record of a heartbeat.
+#[must_use]
+pub fn encode_heartbeat(heartbeat: &Heartbeat) -> OutgoingRecord {
+    let headers = Headers::new(
+        format!(
+            "{}/{}/{}",
+            heartbeat.store_id, heartbeat.epoch, heartbeat.sent_at
+        ),
+        format!("/stores/{}", heartbeat.store_id),
+        HEARTBEAT,
+        heartbeat.sent_at.to_string(),
+    );
+    let value = serde_json::to_vec(heartbeat).expect("a heartbeat is plain data");
+    OutgoingRecord {
+        key: heartbeat.store_id.as_str().into(),
+        headers: headers.0,
+        value: Some(value),
+    }
+}
+
+/// The record of a command to a store.
+#[must_use]
+pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
+    let (command_type, value) = match &envelope.command {
+        StoreCommand::ReplayEvents(replay) => (REPLAY_EVENTS, serde_json::to_vec(replay)),
+    };
+    let headers = Headers::new(
+        envelope.id.to_string(),
+        "/central".to_owned(),
+        command_type,
+        envelope.issued_at.to_string(),
+    );
+    OutgoingRecord {
+        key: envelope.store.as_str().into(),
+        headers: headers.0,
+        value: Some(value.expect("a command is plain data")),
+    }
+}
+
+/// The record that keeps what nobody could read: the original bytes and headers, origin and reason.
+#[must_use]
+pub fn dead_letter(record: &IncomingRecord<'_>, origin: &str, reason: &str) -> OutgoingRecord {
+    let mut headers: Vec<_> = record
+        .headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+        .collect();
+    headers.push((header::ORIGIN.to_owned(), origin.into()));
+    headers.push((header::REASON.to_owned(), reason.into()));
+    OutgoingRecord {
+        key: record.key.unwrap_or_default().to_vec(),
+        headers,
+        value: record.value.map(<[u8]>::to_vec),
+    }
+}
+
+struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    fn new(id: String, source: String, event_type: &str, time: String) -> Self {
+        let mut headers = Self(Vec::with_capacity(9));
+        headers.add(header::SPEC_VERSION, "1.0");
+        headers.add(header::ID, id);
+        headers.add(header::SOURCE, source);
+        headers.add(header::TYPE, event_type);
+        headers.add(header::TIME, time);
+        headers.add(header::CONTENT_TYPE, "application/json");
+        headers
+    }
+
+    fn add(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((name.to_owned(), value.into().into_bytes()));
+    }
+}

@@ -1,0 +1,70 @@
+//! Broker records: `CloudEvents` 1.0 in Kafka binary mode.
+//!
+//! The headers identify (who, where in the journal, which item, when), the value describes (the JSON
+//! data). No fact stands in both, so they cannot contradict each other; key and source are derived
+//! from the identity and must agree with it.
+
+mod decode;
+mod encode;
+
+pub use decode::{Undecodable, decode_command, decode_event, decode_heartbeat, valid_traceparent};
+pub use encode::{dead_letter, encode_command, encode_event, encode_heartbeat};
+
+/// Header names.
+pub mod header {
+    /// `CloudEvents` version.
+    pub const SPEC_VERSION: &str = "ce_specversion";
+    /// Identity of the event.
+    pub const ID: &str = "ce_id";
+    /// Who produced it.
+    pub const SOURCE: &str = "ce_source";
+    /// Type and version of the data.
+    pub const TYPE: &str = "ce_type";
+    /// The item it is about.
+    pub const SUBJECT: &str = "ce_subject";
+    /// The producer's clock.
+    pub const TIME: &str = "ce_time";
+    /// Extension: the command that led to it.
+    pub const CAUSE: &str = "ce_cause";
+    /// Media type of the value.
+    pub const CONTENT_TYPE: &str = "content-type";
+    /// W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// Dead letters: where the record came from, `topic/partition/offset`.
+    pub const ORIGIN: &str = "x-origin";
+    /// Dead letters: why it could not be read.
+    pub const REASON: &str = "x-reason";
+}
+
+/// A record to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingRecord {
+    /// Chooses the partition.
+    pub key: Vec<u8>,
+    /// In the order they are written.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The payload; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A record as read, borrowed from the broker client.
+#[derive(Debug, Clone, Copy)]
+pub struct IncomingRecord<'a> {
+    /// The key, when there is one.
+    pub key: Option<&'a [u8]>,
+    /// All headers, in order.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The payload; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> IncomingRecord<'a> {
+    /// First header of a name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| *value)
+    }
+}

@@ -1,0 +1,59 @@
+//! What a broken record still gives: an event without its trace, or a letter with all its bytes.
+
+use shared_events::wire::header::TRACEPARENT;
+use shared_events::wire::{dead_letter, decode_event};
+
+#[cfg(test)]
+mod support;
+
+use support::golden;
+
+const EVENT: &str = "stock-adjusted.v1";
+
+#[test]
+fn a_broken_trace_context_costs_only_the_trace() {
+    let mut untraced = golden(EVENT).read(decode_event).unwrap();
+    assert!(untraced.traceparent.take().is_some());
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let broken: [Vec<u8>; 12] = [
+        vec![],
+        vec![b'-'; 99],
+        vec![0xff; 55],
+        format!("00-{trace}-{span}").into(),
+        format!("00-{trace}-{span}-1").into(),
+        format!("00-{trace}-{span}-01-more").into(),
+        format!("ff-{trace}-{span}-01").into(),
+        format!("00-{}-{span}-01", trace.to_uppercase()).into(),
+        format!("00-{}-{span}-01", "0".repeat(32)).into(),
+        format!("00-{trace}-{}-01", "0".repeat(16)).into(),
+        format!("00-{trace}-{span}-0g").into(),
+        format!(" 00-{trace}-{span}-01").into(),
+    ];
+    for text in broken {
+        let mut record = golden(EVENT);
+        record.set(TRACEPARENT, &text);
+        assert_eq!(
+            record.read(decode_event).as_ref(),
+            Ok(&untraced),
+            "{}",
+            text.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn a_dead_letter_keeps_the_bytes_and_says_why() {
+    let mut record = golden(EVENT);
+    record.value = Some(vec![0xff, 0x00]);
+    record.headers = vec![
+        ("ce_type".to_owned(), vec![0xfe]),
+        ("ce_type".to_owned(), vec![]),
+    ];
+    let letter = record.read(|incoming| dead_letter(incoming, "events/3/17", "no header ce_id"));
+    assert_eq!((Some(letter.key), letter.value), (record.key, record.value));
+    let added = [("x-origin", "events/3/17"), ("x-reason", "no header ce_id")];
+    record
+        .headers
+        .extend(added.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())));
+    assert_eq!(letter.headers, record.headers);
+}

@@ -1,0 +1,284 @@
+//! Whatever a store may say survives the wire, and whatever the wire may bring is survived.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use shared_events::wire::{
+    decode_command, decode_event, decode_heartbeat, encode_command, encode_event, encode_heartbeat,
+    header, valid_traceparent,
+};
+use shared_events::{
+    CommandId, Epoch, EventId, MAX_UNITS, RecordedEvent, Sequence, Sku, StockAdjusted, StockEvent,
+    StockReplaced, StoreId, Text, Timestamp, Version,
+};
+
+#[cfg(test)]
+mod support;
+
+use support::{Record, golden};
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+fn position() -> impl Strategy<Value = u64> {
+    prop_oneof![1..5_u64, 1..=Sequence::MAX.get(), Just(Sequence::MAX.get())]
+}
+
+fn level() -> impl Strategy<Value = i64> {
+    prop_oneof![0..5_i64, 0..=MAX_UNITS, Just(MAX_UNITS)]
+}
+
+fn optional_text() -> impl Strategy<Value = Option<Text>> {
+    option::of("\\PC{1,200}".prop_map(|text| Text::parse(&text).expect("no control characters")))
+}
+
+fn event_id() -> impl Strategy<Value = EventId> {
+    let store = "[A-Za-z0-9._-]{1,32}"
+        .prop_filter_map("only dots", |text: String| StoreId::parse(&text).ok());
+    (store, position(), position()).prop_map(|(store, epoch, sequence)| EventId {
+        store,
+        epoch: Epoch::new(epoch),
+        sequence: Sequence::new(sequence),
+    })
+}
+
+fn stock_event() -> impl Strategy<Value = StockEvent> {
+    let levels = (
+        position(),
+        -MAX_UNITS..=MAX_UNITS,
+        level(),
+        level(),
+        option::of(level()),
+    );
+    (levels, optional_text(), optional_text()).prop_map(|(levels, reason, reference)| {
+        let (version, delta, on_hand, reserved, discrepancy) = levels;
+        let version = Version::new(version);
+        match discrepancy {
+            Some(discrepancy) => StockEvent::Adjusted(StockAdjusted {
+                version,
+                delta,
+                on_hand,
+                reserved,
+                discrepancy,
+                reason,
+                reference,
+            }),
+            None => StockEvent::Replaced(StockReplaced {
+                version,
+                delta,
+                on_hand,
+                reserved,
+                reason,
+                reference,
+            }),
+        }
+    })
+}
+
+fn recorded_event() -> impl Strategy<Value = RecordedEvent> {
+    let sku =
+        "[^|\\pC]{1,64}".prop_filter_map("spaces around", |text: String| Sku::parse(&text).ok());
+    let occurred_at = (-62_135_596_800_000..=253_402_300_799_999_i64)
+        .prop_map(|millis| Timestamp::from_unix_millis(millis).expect("in range"));
+    let cause =
+        option::of("[!-~]{1,128}".prop_map(|text| CommandId::parse(&text).expect("visible ASCII")));
+    let traceparent = "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+        .prop_filter("ids are not zero", |text: &String| valid_traceparent(text));
+    (
+        event_id(),
+        sku,
+        occurred_at,
+        cause,
+        option::of(traceparent),
+        stock_event(),
+    )
+        .prop_map(
+            |(id, sku, occurred_at, cause, traceparent, event)| RecordedEvent {
+                id,
+                sku,
+                occurred_at,
+                cause,
+                traceparent,
+                event,
+            },
+        )
+}
+
+/// One thing that can go wrong with a record on its way.
+#[derive(Debug, Clone)]
+enum Damage {
+    NoKey,
+    NoValue,
+    Key(Bytes),
+    Value(Bytes),
+    Header(Index, Bytes),
+    LostHeader(Index),
+    Overwritten(&'static str, Vec<u8>),
+}
+
+/// One thing that can go wrong with bytes.
+#[derive(Debug, Clone)]
+enum Bytes {
+    Flipped(Index, u8),
+    Truncated(Index),
+    Inserted(Index, Vec<u8>),
+}
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        4 => (any::<Index>(), 1..=u8::MAX).prop_map(|(at, mask)| Bytes::Flipped(at, mask)),
+        1 => any::<Index>().prop_map(Bytes::Truncated),
+        2 => (any::<Index>(), hostile()).prop_map(|(at, some)| Bytes::Inserted(at, some)),
+    ]
+}
+
+/// Bytes that look like something, or like nothing.
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    const LOOKALIKES: [&str; 16] = [
+        "",
+        "|",
+        "/",
+        "-",
+        "+1",
+        "0",
+        "null",
+        "[1,2,3,4]",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "1e999",
+        "\"\\ud800\"",
+        "9999-12-31T23:59:59-23:59",
+        "0000-01-01T00:00:00+23:59",
+        "2026-12-31T23:59:60Z",
+        "north.7/18446744073709551615/18446744073709551615",
+    ];
+    prop_oneof![
+        select(&LOOKALIKES[..]).prop_map(|text| text.as_bytes().to_vec()),
+        vec(any::<u8>(), 0..40),
+    ]
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    use header::{CAUSE, ID, SOURCE, SUBJECT, TIME, TRACEPARENT, TYPE};
+    let name = select(&[ID, SOURCE, TYPE, SUBJECT, TIME, CAUSE, TRACEPARENT][..]);
+    prop_oneof![
+        1 => Just(Damage::NoKey),
+        1 => Just(Damage::NoValue),
+        4 => bytes().prop_map(Damage::Key),
+        8 => bytes().prop_map(Damage::Value),
+        8 => (any::<Index>(), bytes()).prop_map(|(which, bytes)| Damage::Header(which, bytes)),
+        1 => any::<Index>().prop_map(Damage::LostHeader),
+        4 => (name, hostile()).prop_map(|(name, value)| Damage::Overwritten(name, value)),
+    ]
+}
+
+impl Bytes {
+    fn apply(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Flipped(at, mask) => {
+                if !to.is_empty() {
+                    *at.get_mut(to) ^= mask;
+                }
+            }
+            Self::Truncated(at) => to.truncate(at.index(to.len() + 1)),
+            Self::Inserted(at, some) => {
+                let at = at.index(to.len() + 1);
+                to.splice(at..at, some.iter().copied());
+            }
+        }
+    }
+}
+
+impl Damage {
+    fn apply(&self, to: &mut Record) {
+        match self {
+            Self::NoKey => to.key = None,
+            Self::NoValue => to.value = None,
+            Self::Key(bytes) => to.key.iter_mut().for_each(|key| bytes.apply(key)),
+            Self::Value(bytes) => to.value.iter_mut().for_each(|value| bytes.apply(value)),
+            Self::Header(which, bytes) if !to.headers.is_empty() => {
+                bytes.apply(&mut which.get_mut(&mut to.headers).1);
+            }
+            Self::LostHeader(which) if !to.headers.is_empty() => {
+                to.headers.remove(which.index(to.headers.len()));
+            }
+            Self::Header(..) | Self::LostHeader(_) => {}
+            Self::Overwritten(name, value) => to.set(name, value),
+        }
+    }
+}
+
+/// Nearly RFC 3339, and often at the ends of the calendar.
+fn time_text() -> impl Strategy<Value = String> {
+    const DATE: &str = "(0000|0001|9999|[0-9]{4})-(01|12|[01][0-9])-(01|31|[0-3][0-9])";
+    const TIME: &str = "(00|23|[0-2][0-9]):(00|59|[0-5][0-9]):[0-6][0-9](\\.[0-9]{1,12})?";
+    (DATE, TIME, "(Z|z|[+-][0-2][0-9]:[0-6][0-9])")
+        .prop_map(|(date, time, offset)| format!("{date}T{time}{offset}"))
+}
+
+/// Reads a record in all three ways: no way panics, and what is understood can be said again.
+fn survive(record: &Record) -> Result<(), TestCaseError> {
+    if let Ok(event) = record.read(decode_event) {
+        let again = Record::from(encode_event(&event)).read(decode_event);
+        prop_assert_eq!(again, Ok(event));
+    }
+    if let Ok(heartbeat) = record.read(decode_heartbeat) {
+        let again = Record::from(encode_heartbeat(&heartbeat)).read(decode_heartbeat);
+        prop_assert_eq!(again, Ok(heartbeat));
+    }
+    if let Ok(command) = record.read(decode_command) {
+        let again = Record::from(encode_command(&command)).read(decode_command);
+        prop_assert_eq!(again, Ok(command));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_event_survives_the_wire(event in recorded_event()) {
+        let read = Record::from(encode_event(&event)).read(decode_event);
+        prop_assert_eq!(read, Ok(event));
+    }
+
+    #[test]
+    fn an_event_survives_the_journal(event in stock_event()) {
+        let read = StockEvent::from_data(event.event_type(), event.to_data().as_bytes()).unwrap();
+        prop_assert_eq!(read, event);
+    }
+
+    #[test]
+    fn a_damaged_event_never_panics(
+        event in recorded_event(),
+        damages in vec(damage(), 1..5),
+    ) {
+        let mut record = Record::from(encode_event(&event));
+        damages.iter().for_each(|damage| damage.apply(&mut record));
+        survive(&record)?;
+    }
+
+    #[test]
+    fn a_damaged_golden_record_never_panics(
+        name in select(&["heartbeat.v1", "replay-events.v1", "stock-replaced.v1"][..]),
+        damages in vec(damage(), 1..4),
+    ) {
+        let mut record = golden(name);
+        damages.iter().for_each(|damage| damage.apply(&mut record));
+        survive(&record)?;
+    }
+
+    #[test]
+    fn a_text_is_a_time_that_can_be_written_or_it_is_refused(text in time_text()) {
+        if let Ok(at) = text.parse::<Timestamp>() {
+            prop_assert_eq!(at.to_string().parse(), Ok(at));
+        }
+    }
+}
