@@ -167,8 +167,12 @@ proptest! {
     }
 
     #[test]
-    fn available_is_never_negative_and_never_more_than_there_is(on_hand: i64, reserved: i64) {
-        prop_assert!(available(on_hand, reserved) >= 0);
-        prop_assert!(available(on_hand.max(0), reserved.max(0)) <= on_hand.max(0));
+    fn available_is_what_is_there_and_not_promised_whatever_the_numbers(
+        on_hand: i64,
+        reserved: i64,
+    ) {
+        let exact = i128::from(on_hand) - i128::from(reserved);
+        let expected = exact.clamp(0, i64::MAX.into());
+        prop_assert_eq!(i128::from(available(on_hand, reserved)), expected);
     }
 }

@@ -1,2 +1,54 @@
-//! Placeholder.
-fn main() {}
+//! The one program: stores, the centre, and the tools around them.
+
+mod central;
+mod cli;
+mod dev;
+mod doctor;
+mod output;
+mod replay;
+mod store;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use service_kit::{shutdown, telemetry};
+use tokio_util::sync::CancellationToken;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    // 1. Understand the command line completely, before anything is opened or bound.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::usage(&error),
+    };
+    // 2. Logs and runtime.
+    if let Err(error) = telemetry::start(cli.log.0) {
+        output::error(&format!("logging could not be started: {error}"));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failed(&error.into()),
+    };
+    // 3. Work until it is done or told to stop.
+    let ended = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        shutdown::on_signals(stop.clone())?;
+        run(cli.command, stop).await
+    });
+    // A broker client can hang in its destructor; nothing that matters is left to do.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| output::failed(&error))
+}
+
+async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Dev(args) => dev::run(args, stop).await,
+        Command::Store(args) => store::run(args, stop).await,
+        Command::Central(args) => central::run(args, stop).await,
+        Command::Verify(args) => verify::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Replay(args) => replay::run(args, stop).await,
+    }
+}

@@ -1,4 +1,5 @@
 //! Stock of one item: everywhere, in one store, and a whole store page by page.
+#![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
 use std::sync::PoisonError;
 
@@ -186,7 +187,6 @@ pub(super) struct Items {
         (status = "4XX", description = "No such store, or a bad query.", body = Problem),
     )
 )]
-#[expect(unused_qualifications, reason = "utoipa names the query type twice")]
 pub(super) async fn items(
     Ctx(state): Ctx<State>,
     Path(store): Path<StoreId>,

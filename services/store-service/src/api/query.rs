@@ -1,4 +1,5 @@
 //! The shelf now, and an item's history.
+#![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
 use std::sync::PoisonError;
 
@@ -71,7 +72,6 @@ pub(super) struct Items {
         (status = "4XX", description = "Not this store, or a bad query.", body = Problem),
     )
 )]
-#[expect(unused_qualifications, reason = "utoipa names the query type twice")]
 pub(super) async fn items(
     Ctx(state): Ctx<State>,
     Path(store): Path<StoreId>,
@@ -147,7 +147,6 @@ pub(super) struct Event {
         (status = "4XX", description = "Not this store, or a bad query.", body = Problem),
     )
 )]
-#[expect(unused_qualifications, reason = "utoipa names the query type twice")]
 pub(super) async fn events(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,

@@ -1,0 +1,163 @@
+//! The command line. Every flag is also an `ONHAND_*` variable.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use event_log::{KafkaConfig, KafkaLog};
+use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
+use tracing_subscriber::EnvFilter;
+
+use crate::{central, dev, doctor, output, replay, store, verify};
+
+/// Exit code of a command line that makes no sense (`EX_USAGE`).
+const USAGE: u8 = 64;
+
+/// Keeps a retail chain's stock true: every store sells from its own shelf and writes its own log;
+/// the centre shows what is really there, and how fresh that knowledge is.
+#[derive(Debug, Parser)]
+#[command(name = "onhand", version, after_help = "Start with: onhand dev")]
+pub(crate) struct Cli {
+    /// What to log, as in `info` or `store_service=debug,info`.
+    #[arg(long, global = true, env = "ONHAND_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) log: LogFilter,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole chain on this machine to try things out; needs nothing installed.
+    Dev(dev::Args),
+    /// Run one store's service.
+    Store(store::Args),
+    /// Run the centre.
+    Central(central::Args),
+    /// Walk a store's journal and check its hash chain; exit 1 with the first broken sequence.
+    Verify(verify::Args),
+    /// Check configuration, SQLite, broker and topics; each finding comes with its fix.
+    Doctor(doctor::Args),
+    /// Stream a CSV of sales into running stores.
+    Replay(replay::Args),
+}
+
+/// How to reach the broker, and which topics on it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Broker {
+    /// Kafka bootstrap addresses.
+    #[arg(long, env = "ONHAND_KAFKA", value_name = "HOST:PORT,…", value_parser = brokers)]
+    pub(crate) kafka: String,
+    #[command(flatten)]
+    pub(crate) naming: Naming,
+}
+
+/// Names and partitions of the topics.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Naming {
+    /// Put before every topic name, so that several chains can share a cluster.
+    #[arg(
+        long,
+        env = "ONHAND_TOPIC_PREFIX",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "PREFIX",
+        value_parser = topic_prefix
+    )]
+    topic_prefix: String,
+    /// Partitions of the stock-event topic; the same for all services of a chain, for ever.
+    #[arg(
+        long,
+        env = "ONHAND_PARTITIONS",
+        default_value_t = DEFAULT_PARTITIONS,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(1..=10_000)
+    )]
+    partitions: i32,
+}
+
+impl Broker {
+    pub(crate) fn log(&self) -> Arc<KafkaLog> {
+        Arc::new(KafkaLog::new(KafkaConfig::new(&self.kafka)))
+    }
+
+    pub(crate) fn topics(&self) -> Topics {
+        self.naming.topics()
+    }
+}
+
+impl Naming {
+    pub(crate) fn topics(&self) -> Topics {
+        Topics::new(self.topic_prefix.clone(), self.partitions)
+    }
+}
+
+/// A log filter that was understood.
+#[derive(Debug)]
+pub(crate) struct LogFilter(pub(crate) EnvFilter);
+
+impl Clone for LogFilter {
+    fn clone(&self) -> Self {
+        // A filter is built once from text; its text is the way to a second one.
+        Self(EnvFilter::new(self.0.to_string()))
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // librdkafka's own lines repeat what its callers report.
+        let text = format!("librdkafka=error,rdkafka=error,{text}");
+        EnvFilter::try_new(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// Bootstrap addresses, checked for their shape only: a broker may be away.
+pub(crate) fn brokers(text: &str) -> Result<String, String> {
+    let valid = |address: &str| {
+        address.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+        })
+    };
+    if text.split(',').all(valid) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected HOST:PORT, or several separated by commas".to_owned())
+    }
+}
+
+fn topic_prefix(text: &str) -> Result<String, String> {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    if text.len() <= 64 && text.bytes().all(valid) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected at most 64 characters of A-Z a-z 0-9 . -".to_owned())
+    }
+}
+
+/// An address to listen on.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_invalid| "expected an address and a port, as in 127.0.0.1:8081".to_owned())
+}
+
+/// Answers a command line that was not run: help as asked, or one line that says what is wrong.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        output::text(&error.render().ansi().to_string(), &error.to_string());
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        output::error("a command is missing; `onhand --help` lists them, `onhand dev` is a good start");
+        return ExitCode::from(USAGE);
+    }
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let line: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let line = line.join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    output::error(&format!("{line} (see `onhand --help`)"));
+    ExitCode::from(USAGE)
+}

@@ -1,0 +1,157 @@
+//! `onhand dev`: a whole chain in one process, to try things out.
+
+mod handover;
+mod sample;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use event_log::{EventLog, KafkaConfig, KafkaLog, MockBroker};
+use service_kit::http;
+use shared_events::StoreId;
+use shared_events::topic::Topics;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::central::Timing;
+use crate::cli::{self, Naming};
+use crate::output;
+
+/// Run three stores, the centre and a broker in one process. Not for production: the broker is in
+/// memory unless you name one, and nobody has to log in.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Example: onhand dev --stores north,south --data-dir data")]
+pub(crate) struct Args {
+    /// Use this Kafka instead of the one in memory.
+    #[arg(long, env = "ONHAND_KAFKA", value_name = "HOST:PORT,…", value_parser = cli::brokers)]
+    kafka: Option<String>,
+    /// Names of the stores.
+    #[arg(long, env = "ONHAND_STORES", default_value = "A,B,C", value_delimiter = ',', value_name = "IDS")]
+    stores: Vec<StoreId>,
+    /// Keep journals and database here; without it they go when the program ends.
+    #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Port of the centre; the stores take the ports after it.
+    #[arg(long, env = "ONHAND_PORT", default_value_t = 8_080, value_name = "PORT")]
+    port: u16,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    naming: Naming,
+}
+
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    let listeners = bind(&args).await?;
+    // Removed when dropped, at the end of the run.
+    let temporary = tempfile::tempdir().context("make a temporary folder")?;
+    let data_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let topics = args.naming.topics();
+    let (log, broker) = broker(&args, &topics)?;
+
+    let mut services = JoinSet::new();
+    let mut stores = handover::Stores::default();
+    let mut listeners = listeners.into_iter();
+    let centre = listeners.next().context("the centre's listener")?;
+    for (store, listener) in args.stores.iter().zip(listeners) {
+        let app = build_store(store, &data_dir, &topics, &log)?;
+        sample::stock(store, &app);
+        stores.add(store.clone(), app.router());
+        services.spawn(app.run(listener, stop.clone()));
+    }
+    let config = central_service::Config {
+        data_dir: data_dir.join("central"),
+        topics,
+        freshness: args.timing.freshness(),
+        gap_grace: args.timing.gap_grace(),
+    };
+    let app = central_service::App::build(config, log)?;
+    services.spawn(app.run(centre, stores.router(), stop.clone()));
+
+    banner(&args, &data_dir);
+    let mut result = Ok(());
+    while let Some(ended) = services.join_next().await {
+        // One service that fails takes the others with it: half a chain teaches nobody.
+        stop.cancel();
+        result = result.and(ended.context("join a service").and_then(|ended| ended));
+    }
+    drop(broker);
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Takes all ports before anything is opened: first the centre's, then the stores'.
+async fn bind(args: &Args) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for place in 0..=args.stores.len() {
+        let port = u16::try_from(place).ok().and_then(|place| args.port.checked_add(place));
+        let port = port.context("there are not enough ports after --port for all stores")?;
+        listeners.push(http::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?);
+    }
+    Ok(listeners)
+}
+
+fn broker(
+    args: &Args,
+    topics: &Topics,
+) -> anyhow::Result<(Arc<dyn EventLog>, Option<MockBroker>)> {
+    if let Some(kafka) = &args.kafka {
+        return Ok((Arc::new(KafkaLog::new(KafkaConfig::new(kafka))), None));
+    }
+    let mut all = vec![topics.stock_events(), topics.heartbeats(), topics.dead_letters()];
+    all.extend(args.stores.iter().map(|store| topics.commands(store)));
+    let broker = MockBroker::start(&all).context("start the broker in memory")?;
+    Ok((Arc::new(KafkaLog::new(broker.config().clone())), Some(broker)))
+}
+
+fn build_store(
+    store: &StoreId,
+    data_dir: &Path,
+    topics: &Topics,
+    log: &Arc<dyn EventLog>,
+) -> anyhow::Result<store_service::App> {
+    let config = store_service::Config {
+        store: store.clone(),
+        data_dir: data_dir.join("stores").join(store.as_str()),
+        topics: topics.clone(),
+        heartbeat_every: HEARTBEAT_EVERY,
+    };
+    store_service::App::build(config, Arc::clone(log)).with_context(|| format!("store {store}"))
+}
+
+fn banner(args: &Args, data_dir: &Path) {
+    let port = args.port;
+    output::heading("Onhand, for trying things out. Not for production.");
+    match &args.kafka {
+        Some(kafka) => output::say(&format!("  broker   {kafka}")),
+        None => output::say("  broker   in memory: forgets everything when this program ends"),
+    }
+    match &args.data_dir {
+        Some(_) => output::say(&format!("  data     {}", data_dir.display())),
+        None => output::say("  data     temporary; --data-dir DIR keeps it"),
+    }
+    output::say(&format!("  centre   http://127.0.0.1:{port}   docs at /api/docs"));
+    for (store, place) in args.stores.iter().zip(1_u16..) {
+        let port = port.saturating_add(place);
+        output::say(&format!("  store {store:<2} http://127.0.0.1:{port}   docs at /api/docs"));
+    }
+    let first = args.stores.first().map_or("A", StoreId::as_str);
+    let second = args.stores.get(1).map_or(first, StoreId::as_str);
+    output::heading("Try:");
+    let json = "-H 'content-type: application/json' -d";
+    let base = format!("http://127.0.0.1:{port}/api");
+    output::say(&format!(
+        "  curl -X POST {base}/commands/inventory/replace {json} '{{\"storeId\":\"{first}\",\"sku\":\"ABC-1\",\"quantity\":10}}'\n  \
+         curl -X POST {base}/commands/inventory/adjust {json} '{{\"storeId\":\"{second}\",\"sku\":\"ABC-1\",\"delta\":5}}'\n  \
+         curl {base}/query/inventory/global/ABC-1\n  \
+         curl {base}/query/inventory/global/{}\n  \
+         curl {base}/stores",
+        sample::FIRST_SKU
+    ));
+    output::say("Ctrl-C stops it.");
+}

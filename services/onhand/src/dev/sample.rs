@@ -1,0 +1,43 @@
+//! A few articles on the shelves, so that the first query finds something.
+
+use shared_events::{CommandId, Quantity, ReplaceStock, Sku, StockCommand, StoreId, Text};
+use store_service::App;
+use store_service::writer::Request;
+use tracing::warn;
+
+/// An article every sample store has.
+pub(super) const FIRST_SKU: &str = "ESPRESSO-1KG";
+
+const CATALOGUE: [(&str, i64); 6] = [
+    (FIRST_SKU, 24),
+    ("OAT-MILK-1L", 60),
+    ("MUG-BLUE", 12),
+    ("TEE-BLACK-M", 8),
+    ("BIKE-LIGHT-FRONT", 5),
+    ("UMBRELLA", 17),
+];
+
+/// Puts the catalogue on a store's shelf, once in its journal's life.
+pub(super) fn stock(store: &StoreId, app: &App) {
+    let handle = app.handle();
+    let requests: Vec<_> = CATALOGUE.iter().filter_map(|(sku, units)| request(sku, *units)).collect();
+    let store = store.clone();
+    // The writer starts with the service; the answer is awaited beside it.
+    tokio::spawn(async move {
+        if let Err(error) = handle.execute(requests).await {
+            warn!(%store, %error, "the sample catalogue is not on the shelf");
+        }
+    });
+}
+
+fn request(sku: &str, units: i64) -> Option<Request> {
+    let command = ReplaceStock {
+        sku: Sku::parse(sku).ok()?,
+        quantity: Quantity::new(units).ok()?,
+        expected_version: None,
+        reason: Text::parse("sample catalogue").ok(),
+        reference: None,
+    };
+    let id = CommandId::parse(&format!("sample:{sku}")).ok();
+    Some(Request { command: StockCommand::Replace(command), id, traceparent: None })
+}

@@ -1,0 +1,63 @@
+//! `onhand store`: one store's service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use service_kit::http;
+use shared_events::StoreId;
+use store_service::{App, Config};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::cli::{self, Broker};
+
+/// Run one store's service. It sells with or without the broker; what it writes is published when
+/// the line is there.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Example: onhand store --store-id A --kafka 127.0.0.1:9092 --data-dir data/A")]
+pub(crate) struct Args {
+    /// Which store this is: 1 to 32 characters of A-Z a-z 0-9 . _ -
+    #[arg(long, env = "ONHAND_STORE_ID", value_name = "ID")]
+    store_id: StoreId,
+    /// Folder of its journal; made when new.
+    #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Where to listen.
+    #[arg(
+        long,
+        env = "ONHAND_LISTEN",
+        default_value = "127.0.0.1:8081",
+        value_name = "ADDRESS:PORT",
+        value_parser = cli::address
+    )]
+    listen: SocketAddr,
+    /// Time between heartbeats, in milliseconds.
+    #[arg(
+        long,
+        env = "ONHAND_HEARTBEAT_MS",
+        default_value_t = 1_000,
+        value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(10..=60_000)
+    )]
+    heartbeat_ms: u64,
+    #[command(flatten)]
+    broker: Broker,
+}
+
+pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    let config = Config {
+        store: args.store_id,
+        data_dir: args.data_dir,
+        topics: args.broker.topics(),
+        heartbeat_every: Duration::from_millis(args.heartbeat_ms),
+    };
+    let store = config.store.clone();
+    let app = App::build(config, args.broker.log())?;
+    let listener = http::bind(args.listen).await?;
+    info!(%store, address = %listener.local_addr()?, kafka = %args.broker.kafka, "store is open");
+    app.run(listener, stop).await?;
+    info!(%store, "store is closed");
+    Ok(ExitCode::SUCCESS)
+}
