@@ -54,10 +54,7 @@ pub struct StockAdjusted {
     pub reference: Option<Text>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(units: &i64) -> bool {
     *units == 0
 }
@@ -134,6 +131,9 @@ impl StockEvent {
     }
 
     /// The JSON data, exactly as it stands in the journal and on the broker.
+    ///
+    /// # Panics
+    /// Never: integers and checked text always serialise.
     #[must_use]
     pub fn to_data(&self) -> String {
         let data = match self {
@@ -151,12 +151,12 @@ impl StockEvent {
         let malformed =
             |event_type| move |source| InvalidEventData::Malformed { event_type, source };
         match event_type {
-            STOCK_REPLACED => serde_json::from_slice(data)
-                .map(Self::Replaced)
-                .map_err(malformed(STOCK_REPLACED)),
-            STOCK_ADJUSTED => serde_json::from_slice(data)
-                .map(Self::Adjusted)
-                .map_err(malformed(STOCK_ADJUSTED)),
+            STOCK_REPLACED => {
+                serde_json::from_slice(data).map(Self::Replaced).map_err(malformed(STOCK_REPLACED))
+            }
+            STOCK_ADJUSTED => {
+                serde_json::from_slice(data).map(Self::Adjusted).map_err(malformed(STOCK_ADJUSTED))
+            }
             other => Err(InvalidEventData::UnknownType(other.to_owned())),
         }
     }

@@ -152,10 +152,6 @@ mod tests {
 
     #[test]
     fn command_ids_are_printable() {
-        check(
-            CommandId::parse,
-            &["x", "replay:1f-2"],
-            &["", "a b", "a\n", &"x".repeat(129)],
-        );
+        check(CommandId::parse, &["x", "replay:1f-2"], &["", "a b", "a\n", &"x".repeat(129)]);
     }
 }

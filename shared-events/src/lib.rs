@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`ids`] and [`position`] name things, [`event`], [`command`] and [`heartbeat`] are
 //! what is said, [`topic`] is where it is said, [`wire`] is how it looks as a broker record
-//! (CloudEvents 1.0, Kafka binary mode). No broker, database or runtime is known here.
+//! (`CloudEvents` 1.0, Kafka binary mode). No broker, database or runtime is known here.
 
 pub mod command;
 pub mod event;

@@ -3,23 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::StoreId;
 
 macro_rules! position {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(
-            Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-        )]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
         pub struct $name(u64);
 
         impl $name {
             /// Before the first.
             pub const ZERO: Self = Self(0);
-            /// The largest position: SQLite's and JSON's integers both carry it (2⁵³ − 1).
+            /// The largest position: JSON's and the database's integers both carry it (2⁵³ − 1).
             pub const MAX: Self = Self((1 << 53) - 1);
 
             /// Wraps a number.
@@ -38,6 +36,17 @@ macro_rules! position {
             #[must_use]
             pub const fn next(self) -> Self {
                 Self(self.0.saturating_add(1))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = u64::deserialize(deserializer)?;
+                if number > Self::MAX.get() {
+                    let reason = format_args!("{number} is more than {}", Self::MAX);
+                    return Err(serde::de::Error::custom(reason));
+                }
+                Ok(Self(number))
             }
         }
 
@@ -81,10 +90,7 @@ impl fmt::Display for EventId {
 
 /// A text that is no event id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an event id is store/epoch/sequence, each position from 1 to {}",
-    Sequence::MAX
-)]
+#[error("an event id is store/epoch/sequence, each position from 1 to {}", Sequence::MAX)]
 pub struct InvalidEventId;
 
 impl FromStr for EventId {
@@ -96,11 +102,9 @@ impl FromStr for EventId {
         let epoch = parts.next().and_then(positive);
         let sequence = parts.next().and_then(positive);
         match (store, epoch, sequence) {
-            (Some(store), Some(epoch), Some(sequence)) => Ok(Self {
-                store,
-                epoch: Epoch::new(epoch),
-                sequence: Sequence::new(sequence),
-            }),
+            (Some(store), Some(epoch), Some(sequence)) => {
+                Ok(Self { store, epoch: Epoch::new(epoch), sequence: Sequence::new(sequence) })
+            }
             _ => Err(InvalidEventId),
         }
     }
@@ -109,9 +113,7 @@ impl FromStr for EventId {
 fn positive(text: &str) -> Option<u64> {
     // `parse` would also take "+7": one event must have one spelling.
     let digits = !text.starts_with('+') && !text.starts_with('0');
-    text.parse()
-        .ok()
-        .filter(|number| digits && (1..=Sequence::MAX.get()).contains(number))
+    text.parse().ok().filter(|number| digits && (1..=Sequence::MAX.get()).contains(number))
 }
 
 #[cfg(test)]
@@ -126,9 +128,7 @@ mod tests {
 
     #[test]
     fn an_event_id_has_one_spelling() {
-        for text in [
-            "A", "A/1", "A/1/", "A/1/0", "A/0/1", "A/1/01", "A/1/+1", "A/1/1/1", "|/1/1",
-        ] {
+        for text in ["A", "A/1", "A/1/", "A/1/0", "A/0/1", "A/1/01", "A/1/+1", "A/1/1/1", "|/1/1"] {
             assert!(text.parse::<EventId>().is_err(), "{text}");
         }
         assert!("A/1/9007199254740992".parse::<EventId>().is_err());

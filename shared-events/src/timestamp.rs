@@ -24,11 +24,7 @@ impl Timestamp {
     /// # Errors
     /// [`InvalidTimestamp`] outside the years 1 to 9999, which RFC 3339 cannot write.
     pub fn from_unix_millis(millis: i64) -> Result<Self, InvalidTimestamp> {
-        if RANGE_MILLIS.contains(&millis) {
-            Ok(Self(millis))
-        } else {
-            Err(InvalidTimestamp)
-        }
+        if RANGE_MILLIS.contains(&millis) { Ok(Self(millis)) } else { Err(InvalidTimestamp) }
     }
 
     /// Milliseconds since the Unix epoch.
@@ -63,9 +59,7 @@ impl FromStr for Timestamp {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_parse| InvalidTimestamp)?;
         // Not by way of `to_offset`: it panics where UTC falls into the year 10000.
         let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
-        i64::try_from(millis)
-            .map_err(|_range| InvalidTimestamp)
-            .and_then(Self::from_unix_millis)
+        i64::try_from(millis).map_err(|_range| InvalidTimestamp).and_then(Self::from_unix_millis)
     }
 }
 
@@ -88,11 +82,9 @@ mod tests {
 
     #[test]
     fn a_time_survives_its_text_form_to_the_millisecond() {
-        for text in [
-            "2026-11-21T09:30:00.007Z",
-            "1969-12-31T23:59:59.999Z",
-            "9999-12-31T23:59:59.999Z",
-        ] {
+        for text in
+            ["2026-11-21T09:30:00.007Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"]
+        {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
         }
     }

@@ -43,10 +43,7 @@ impl Topics {
     /// Topics under a name prefix, with a partition count for the keyed ones.
     #[must_use]
     pub fn new(prefix: impl Into<String>, partitions: i32) -> Self {
-        Self {
-            prefix: prefix.into(),
-            partitions,
-        }
+        Self { prefix: prefix.into(), partitions }
     }
 
     /// Stock events of all stores, key `store|sku`.
@@ -79,11 +76,7 @@ impl Topics {
         partitions: i32,
         settings: &'static [(&'static str, &'static str)],
     ) -> TopicSpec {
-        TopicSpec {
-            name: format!("{}{name}", self.prefix),
-            partitions,
-            settings,
-        }
+        TopicSpec { name: format!("{}{name}", self.prefix), partitions, settings }
     }
 }
 

@@ -61,15 +61,9 @@ fn cases() -> Vec<(&'static str, Said)> {
         ("heartbeat.v1", Said::Heartbeat(heartbeat())),
         ("replay-events.v1", Said::Command(replay_events())),
         ("stock-adjusted.v1", Said::Event(traced(event(adjusted())))),
-        (
-            "stock-adjusted.v1.minimal",
-            Said::Event(event(adjusted_minimal())),
-        ),
+        ("stock-adjusted.v1.minimal", Said::Event(event(adjusted_minimal()))),
         ("stock-replaced.v1", Said::Event(traced(event(replaced())))),
-        (
-            "stock-replaced.v1.minimal",
-            Said::Event(event(replaced_minimal())),
-        ),
+        ("stock-replaced.v1.minimal", Said::Event(event(replaced_minimal()))),
     ]
 }
 
@@ -86,11 +80,8 @@ fn heartbeat() -> Heartbeat {
 }
 
 fn replay_events() -> CommandEnvelope {
-    let replay = ReplayEvents {
-        epoch: Epoch::new(2),
-        from: Sequence::new(7),
-        through: Sequence::new(19),
-    };
+    let replay =
+        ReplayEvents { epoch: Epoch::new(2), from: Sequence::new(7), through: Sequence::new(19) };
     CommandEnvelope {
         id: "replay:north.7/2/7-19".parse().expect("valid"),
         store: "north.7".parse().expect("valid"),
@@ -203,21 +194,14 @@ fn every_record_is_written_exactly_like_its_golden_file() {
 fn every_golden_file_is_tested() {
     let expected: BTreeSet<_> = cases().iter().map(|(name, _)| golden_path(name)).collect();
     let folder = golden_path("any").parent().unwrap().to_path_buf();
-    let found = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(expected, found);
 }
 
 #[test]
 fn every_golden_file_is_read_as_what_was_said() {
     for (name, said) in cases() {
-        assert_eq!(
-            said.decode_like(&golden(name)).as_ref(),
-            Ok(&said),
-            "{name}"
-        );
+        assert_eq!(said.decode_like(&golden(name)).as_ref(), Ok(&said), "{name}");
     }
 }
 
@@ -248,11 +232,7 @@ fn bytes_of<'a>(record: &'a mut Record, place: &str) -> Option<&'a mut Vec<u8>> 
     match place {
         "key" => record.key.as_mut(),
         "value" => record.value.as_mut(),
-        header => record
-            .headers
-            .iter_mut()
-            .find(|(key, _)| key == header)
-            .map(|(_, value)| value),
+        header => record.headers.iter_mut().find(|(key, _)| key == header).map(|(_, value)| value),
     }
 }
 
@@ -286,12 +266,6 @@ fn a_record_of_another_kind_is_unknown() {
     let unknown = |name: &str| Undecodable::UnknownType(format!("inventory.{name}"));
     let (event, heartbeat) = (golden("stock-replaced.v1"), golden("heartbeat.v1"));
     assert_eq!(heartbeat.read(decode_event), Err(unknown("heartbeat.v1")));
-    assert_eq!(
-        event.read(decode_heartbeat),
-        Err(unknown("stock-replaced.v1"))
-    );
-    assert_eq!(
-        event.read(decode_command),
-        Err(unknown("stock-replaced.v1"))
-    );
+    assert_eq!(event.read(decode_heartbeat), Err(unknown("stock-replaced.v1")));
+    assert_eq!(event.read(decode_command), Err(unknown("stock-replaced.v1")));
 }

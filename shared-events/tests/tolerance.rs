@@ -32,12 +32,7 @@ fn a_broken_trace_context_costs_only_the_trace() {
     for text in broken {
         let mut record = golden(EVENT);
         record.set(TRACEPARENT, &text);
-        assert_eq!(
-            record.read(decode_event).as_ref(),
-            Ok(&untraced),
-            "{}",
-            text.escape_ascii()
-        );
+        assert_eq!(record.read(decode_event).as_ref(), Ok(&untraced), "{}", text.escape_ascii());
     }
 }
 
@@ -45,15 +40,10 @@ fn a_broken_trace_context_costs_only_the_trace() {
 fn a_dead_letter_keeps_the_bytes_and_says_why() {
     let mut record = golden(EVENT);
     record.value = Some(vec![0xff, 0x00]);
-    record.headers = vec![
-        ("ce_type".to_owned(), vec![0xfe]),
-        ("ce_type".to_owned(), vec![]),
-    ];
+    record.headers = vec![("ce_type".to_owned(), vec![0xfe]), ("ce_type".to_owned(), vec![])];
     let letter = record.read(|incoming| dead_letter(incoming, "events/3/17", "no header ce_id"));
     assert_eq!((Some(letter.key), letter.value), (record.key, record.value));
     let added = [("x-origin", "events/3/17"), ("x-reason", "no header ce_id")];
-    record
-        .headers
-        .extend(added.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())));
+    record.headers.extend(added.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())));
     assert_eq!(letter.headers, record.headers);
 }

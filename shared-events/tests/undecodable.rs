@@ -22,10 +22,7 @@ fn refused(name: &str, breakage: impl FnOnce(&mut Record), reason: &str) {
         _ => record.read(decode_event).err(),
     };
     let told = matches!(&error, Some(Undecodable::Broken(said)) if said.contains(reason));
-    assert!(
-        told,
-        "expected Broken({reason:?}), got {error:?} for {record:?}"
-    );
+    assert!(told, "expected Broken({reason:?}), got {error:?} for {record:?}");
 }
 
 const EVENT: &str = "stock-adjusted.v1";
@@ -64,9 +61,7 @@ fn change_fields(name: &str, json: Option<&str>) -> impl FnOnce(&mut Record) {
         let value = record.value.take().expect("a golden record has data");
         let mut fields: BTreeMap<String, Box<RawValue>> =
             serde_json::from_slice(&value).expect("golden data is an object");
-        fields
-            .remove(name)
-            .expect("the field is in the golden data");
+        fields.remove(name).expect("the field is in the golden data");
         if let Some(json) = json {
             let json = RawValue::from_string(json.to_owned()).expect("JSON");
             fields.insert(name.to_owned(), json);
@@ -133,11 +128,7 @@ fn a_record_must_have_all_its_headers() {
         }
         refused(name, |record| record.headers.clear(), "no header ce_type");
     }
-    refused(
-        EVENT,
-        with_header(CAUSE, [0xff]),
-        "header ce_cause is not UTF-8",
-    );
+    refused(EVENT, with_header(CAUSE, [0xff]), "header ce_cause is not UTF-8");
 }
 
 #[test]
@@ -203,11 +194,7 @@ fn data_must_be_json() {
         for length in 0..whole.len() {
             refused(name, data(&whole[..length]), "data");
         }
-        refused(
-            name,
-            data([&whole[..], b"}"].concat()),
-            "trailing characters",
-        );
+        refused(name, data([&whole[..], b"}"].concat()), "trailing characters");
     }
 }
 
@@ -232,11 +219,7 @@ fn event_data_must_have_the_shape_of_its_type() {
         refused(EVENT, with_field(field, json), reason);
     }
     for field in ["version", "delta", "onHand", "reserved"] {
-        refused(
-            EVENT,
-            without_field(field),
-            &format!("missing field `{field}`"),
-        );
+        refused(EVENT, without_field(field), &format!("missing field `{field}`"));
     }
     let twice = r#"{"version":1,"delta":1,"onHand":1,"onHand":2,"reserved":0}"#;
     refused(EVENT, data(twice), "duplicate field `onHand`");
@@ -246,14 +229,14 @@ fn event_data_must_have_the_shape_of_its_type() {
 fn an_event_must_have_levels_that_a_shelf_can_have() {
     for field in ["onHand", "reserved"] {
         for level in [-1, 1_000_000_001, i64::MIN, i64::MAX] {
-            refused(
-                EVENT,
-                with_field(field, &level.to_string()),
-                "levels out of range",
-            );
+            refused(EVENT, with_field(field, &level.to_string()), "levels out of range");
         }
     }
+    for delta in [-1_000_000_001, 1_000_000_001, i64::MIN] {
+        refused(EVENT, with_field("delta", &delta.to_string()), "levels out of range");
+    }
     refused(EVENT, with_field("version", "0"), "version 0");
+    refused(EVENT, with_field("version", "9007199254740992"), "is more than 9007199254740991");
 }
 
 #[test]
@@ -270,7 +253,8 @@ fn a_heartbeat_must_have_positions_that_fit_together() {
     const POSITIONS: &str = "positions out of range";
     for (field, json, reason) in [
         ("epoch", "0", POSITIONS),
-        ("head", "9007199254740992", POSITIONS),
+        ("head", "9007199254740992", "data: 9007199254740992 is more than"),
+        ("epoch", "18446744073709551615", "data: 18446744073709551615 is more than"),
         ("head", "1039", POSITIONS),
         ("publishedThrough", "1043", POSITIONS),
         ("head", "-1", "data: invalid value"),
@@ -288,11 +272,11 @@ fn a_command_must_name_its_store_and_say_what_it_wants() {
     refused(COMMAND, key([0xff]), "key: a store id is");
     refused(COMMAND, key("a/b"), "key: a store id is");
     for field in ["epoch", "from", "through"] {
-        refused(
-            COMMAND,
-            without_field(field),
-            &format!("missing field `{field}`"),
-        );
+        refused(COMMAND, without_field(field), &format!("missing field `{field}`"));
         refused(COMMAND, with_field(field, "-7"), "data: invalid value");
+        refused(COMMAND, with_field(field, "9007199254740992"), "is more than 9007199254740991");
+    }
+    for (field, json) in [("epoch", "0"), ("from", "0"), ("from", "77")] {
+        refused(COMMAND, with_field(field, json), "positions out of range");
     }
 }

@@ -20,11 +20,7 @@ mod support;
 use support::{Record, golden};
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 512,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn position() -> impl Strategy<Value = u64> {
@@ -50,13 +46,7 @@ fn event_id() -> impl Strategy<Value = EventId> {
 }
 
 fn stock_event() -> impl Strategy<Value = StockEvent> {
-    let levels = (
-        position(),
-        -MAX_UNITS..=MAX_UNITS,
-        level(),
-        level(),
-        option::of(level()),
-    );
+    let levels = (position(), -MAX_UNITS..=MAX_UNITS, level(), level(), option::of(level()));
     (levels, optional_text(), optional_text()).prop_map(|(levels, reason, reference)| {
         let (version, delta, on_hand, reserved, discrepancy) = levels;
         let version = Version::new(version);
@@ -91,24 +81,16 @@ fn recorded_event() -> impl Strategy<Value = RecordedEvent> {
         option::of("[!-~]{1,128}".prop_map(|text| CommandId::parse(&text).expect("visible ASCII")));
     let traceparent = "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
         .prop_filter("ids are not zero", |text: &String| valid_traceparent(text));
-    (
-        event_id(),
-        sku,
-        occurred_at,
-        cause,
-        option::of(traceparent),
-        stock_event(),
+    (event_id(), sku, occurred_at, cause, option::of(traceparent), stock_event()).prop_map(
+        |(id, sku, occurred_at, cause, traceparent, event)| RecordedEvent {
+            id,
+            sku,
+            occurred_at,
+            cause,
+            traceparent,
+            event,
+        },
     )
-        .prop_map(
-            |(id, sku, occurred_at, cause, traceparent, event)| RecordedEvent {
-                id,
-                sku,
-                occurred_at,
-                cause,
-                traceparent,
-                event,
-            },
-        )
 }
 
 /// One thing that can go wrong with a record on its way.

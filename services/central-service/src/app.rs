@@ -47,11 +47,7 @@ impl App {
         let (outbox_reader, list_reader) = (database.reader()?, database.reader()?);
         let (projection, positions, cluster_id) =
             Projection::open(database, Arc::clone(&model), config.gap_grace)?;
-        info!(
-            stores = model.stores().len(),
-            positions = positions.len(),
-            "view loaded"
-        );
+        info!(stores = model.stores().len(), positions = positions.len(), "view loaded");
 
         let (projector, sender) = Projector::new(
             projection,
@@ -75,21 +71,9 @@ impl App {
             bell: Arc::clone(&bell),
             projector: sender.clone(),
         };
-        let router = api::router(api::State {
-            model,
-            metrics,
-            reader: Arc::new(Mutex::new(list_reader)),
-        });
-        Ok(Self {
-            projector,
-            sender,
-            intake,
-            outbound,
-            bell,
-            log,
-            topics: config.topics,
-            router,
-        })
+        let router =
+            api::router(api::State { model, metrics, reader: Arc::new(Mutex::new(list_reader)) });
+        Ok(Self { projector, sender, intake, outbound, bell, log, topics: config.topics, router })
     }
 
     /// The HTTP interface, for callers in this process.
@@ -108,16 +92,7 @@ impl App {
         beside: Router,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Self {
-            projector,
-            sender,
-            intake,
-            outbound,
-            bell,
-            log,
-            topics,
-            router,
-        } = self;
+        let Self { projector, sender, intake, outbound, bell, log, topics, router } = self;
         // A wrong partition count is found here, where it can still stop the start.
         require_topics(&log, &topics).await?;
         let end = CancellationToken::new();
@@ -146,11 +121,7 @@ impl App {
 
 /// Creates missing topics and refuses wrong ones; a broker that is away is waited for later.
 async fn require_topics(log: &Arc<dyn EventLog>, topics: &Topics) -> anyhow::Result<()> {
-    let wanted = [
-        topics.stock_events(),
-        topics.heartbeats(),
-        topics.dead_letters(),
-    ];
+    let wanted = [topics.stock_events(), topics.heartbeats(), topics.dead_letters()];
     let log = Arc::clone(log);
     let checked = tokio::task::spawn_blocking(move || log.ensure_topics(&wanted)).await?;
     match checked {

@@ -19,13 +19,7 @@ impl GapWatch {
     /// A watch that lets a gap live for `grace_ms`.
     #[must_use]
     pub const fn new(grace_ms: u64) -> Self {
-        Self {
-            grace_ms,
-            missing: 0,
-            applied_through: 0,
-            progress_at_ms: 0,
-            patience_ms: grace_ms,
-        }
+        Self { grace_ms, missing: 0, applied_through: 0, progress_at_ms: 0, patience_ms: grace_ms }
     }
 
     /// Takes what is known at a moment; `true` when the store should be asked now.
@@ -73,9 +67,7 @@ mod tests {
     #[test]
     fn a_request_that_does_not_help_is_repeated_ever_more_slowly() {
         let mut watch = GapWatch::new(100);
-        let asked: Vec<u64> = (0..2_000)
-            .filter(|now| watch.should_ask(*now, 3, 7))
-            .collect();
+        let asked: Vec<u64> = (0..2_000).filter(|now| watch.should_ask(*now, 3, 7)).collect();
         assert_eq!(asked, [100, 300, 700, 1_500]);
     }
 

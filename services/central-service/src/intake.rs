@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use event_log::{Error, EventLog, Offset, Position, Publication, Received, Subscriber};
+use event_log::{Error, EventLog, Extent, Offset, Position, Publication, Received, Subscriber};
 use service_kit::retry::Retry;
 use shared_events::topic::{TopicSpec, Topics};
 use shared_events::wire::{Undecodable, dead_letter, decode_event, decode_heartbeat};
@@ -100,26 +100,19 @@ impl Intake {
     pub fn open(&mut self) -> Result<Session, Error> {
         let (events, heartbeats) = (self.topics.stock_events(), self.topics.heartbeats());
         let dead_letters = self.topics.dead_letters();
-        self.log
-            .ensure_topics(&[events.clone(), heartbeats.clone(), dead_letters.clone()])?;
+        self.log.ensure_topics(&[events.clone(), heartbeats.clone(), dead_letters.clone()])?;
         let cluster = self.log.cluster_id()?;
-        let moved = self
-            .cluster_id
-            .as_ref()
-            .is_some_and(|known| *known != cluster);
+        let moved = self.cluster_id.as_ref().is_some_and(|known| *known != cluster);
         if moved {
             warn!(%cluster, "this is another cluster than before; reading it from the start");
             self.positions.clear();
         }
         let new_cluster = (self.cluster_id.as_ref() != Some(&cluster)).then(|| cluster.clone());
         self.cluster_id = Some(cluster);
-        let mut from = Vec::new();
-        for topic in [&events, &heartbeats] {
-            for partition in 0..topic.partitions {
-                from.push(self.start(topic, partition)?);
-            }
-        }
-        let live_from = self.log.extent(&heartbeats.name, 0)?.high;
+        let written = self.log.extents(&heartbeats)?;
+        let mut from = self.start(&events, &self.log.extents(&events)?);
+        from.extend(self.start(&heartbeats, &written));
+        let live_from = written.first().map_or(Offset(0), |extent| extent.high);
         Ok(Session {
             subscriber: self.log.subscriber(&from)?,
             events: events.name,
@@ -130,26 +123,26 @@ impl Intake {
         })
     }
 
-    /// Where to start a partition. A position outside of what it holds means that records were
-    /// deleted or the topic is a new one: read all there is, the trackers know what was applied.
-    fn start(&mut self, topic: &TopicSpec, partition: i32) -> Result<Position, Error> {
-        let extent = self.log.extent(&topic.name, partition)?;
-        let key = (topic.name.clone(), partition);
-        let next = match self.positions.get(&key) {
-            Some(&next) if (extent.low..=extent.high).contains(&next) => next,
-            Some(&lost) => {
-                info!(topic = %topic.name, partition, position = lost.0, low = extent.low.0,
-                    high = extent.high.0, "the position is gone; reading what is there");
-                extent.low
-            }
-            None => extent.low,
-        };
-        self.positions.insert(key, next);
-        Ok(Position {
-            topic: topic.name.clone(),
-            partition,
-            next,
-        })
+    /// Where to start each partition of a topic. A position outside of what a partition holds means
+    /// that records were deleted or the topic is a new one: read all there is, the trackers know what
+    /// was applied.
+    fn start(&mut self, topic: &TopicSpec, extents: &[Extent]) -> Vec<Position> {
+        let mut positions = Vec::with_capacity(extents.len());
+        for (extent, partition) in extents.iter().zip(0..) {
+            let key = (topic.name.clone(), partition);
+            let next = match self.positions.get(&key) {
+                Some(&next) if (extent.low..=extent.high).contains(&next) => next,
+                Some(&lost) => {
+                    info!(topic = %topic.name, partition, position = lost.0, low = extent.low.0,
+                        high = extent.high.0, "the position is gone; reading what is there");
+                    extent.low
+                }
+                None => extent.low,
+            };
+            self.positions.insert(key, next);
+            positions.push(Position { topic: topic.name.clone(), partition, next });
+        }
+        positions
     }
 
     /// Reads and decodes what is there, waiting a while for the first record.
@@ -163,11 +156,7 @@ impl Intake {
     ) -> Result<Option<Batch>, Error> {
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(bool, i32), Offset> = BTreeMap::new();
-        let Session {
-            subscriber,
-            live_from,
-            ..
-        } = session;
+        let Session { subscriber, live_from, .. } = session;
         let (events, heartbeats) = (&session.events, &session.heartbeats);
         let dead_letters = &session.dead_letters;
         let metrics = &self.metrics;
@@ -178,9 +167,7 @@ impl Intake {
                 decode_event(&received.record).map(|event| batch.events.push(event))
             } else {
                 decode_heartbeat(&received.record).map(|heartbeat| {
-                    batch
-                        .heartbeats
-                        .push((heartbeat, received.offset >= *live_from));
+                    batch.heartbeats.push((heartbeat, received.offset >= *live_from));
                 })
             };
             match undecodable {
@@ -190,9 +177,7 @@ impl Intake {
                 }
                 Err(Undecodable::Broken(reason)) => {
                     metrics.dead_letters.inc();
-                    batch
-                        .dead_letters
-                        .push(bury(dead_letters, &received, &reason));
+                    batch.dead_letters.push(bury(dead_letters, &received, &reason));
                 }
             }
         });
@@ -200,11 +185,7 @@ impl Intake {
         for ((is_event, partition), next) in reached {
             let topic = if is_event { events } else { heartbeats };
             self.positions.insert((topic.clone(), partition), next);
-            batch.positions.push(Position {
-                topic: topic.clone(),
-                partition,
-                next,
-            });
+            batch.positions.push(Position { topic: topic.clone(), partition, next });
         }
         match polled {
             Ok(0) => Ok(None),
@@ -218,24 +199,13 @@ impl Intake {
 }
 
 fn bury(topic: &str, received: &Received<'_>, reason: &str) -> Publication {
-    let origin = format!(
-        "{}/{}/{}",
-        received.topic, received.partition, received.offset.0
-    );
-    warn!(
-        origin,
-        reason, "a record could not be read; it goes to the dead letters"
-    );
-    Publication {
-        topic: topic.to_owned(),
-        record: dead_letter(&received.record, &origin, reason),
-    }
+    let origin = format!("{}/{}/{}", received.topic, received.partition, received.offset.0);
+    warn!(origin, reason, "a record could not be read; it goes to the dead letters");
+    Publication { topic: topic.to_owned(), record: dead_letter(&received.record, &origin, reason) }
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("live_from", &self.live_from)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("live_from", &self.live_from).finish_non_exhaustive()
     }
 }

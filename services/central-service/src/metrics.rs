@@ -126,10 +126,7 @@ impl Metrics {
     /// Why nothing is being read, when that is so.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn broker_trouble(&self, trouble: Option<String>) {

@@ -95,11 +95,7 @@ impl Outbound {
             let batch: Vec<Publication> =
                 waiting.iter().map(|row| row.publication.clone()).collect();
             let published = publisher.publish(&batch, cancel);
-            if let Some(last) = published
-                .acknowledged
-                .checked_sub(1)
-                .and_then(|i| waiting.get(i))
-            {
+            if let Some(last) = published.acknowledged.checked_sub(1).and_then(|i| waiting.get(i)) {
                 sent = last.id;
                 if self.projector.send(Message::Published(sent)).is_err() {
                     return Halt::Stopped;

@@ -77,9 +77,7 @@ impl Store {
     fn missing(&self) -> u64 {
         self.trackers
             .get(&self.witness.epoch)
-            .map_or(self.witness.head.get(), |tracker| {
-                tracker.missing_through(self.witness.head)
-            })
+            .map_or(self.witness.head.get(), |tracker| tracker.missing_through(self.witness.head))
     }
 
     fn applied_through(&self) -> Sequence {
@@ -122,13 +120,7 @@ impl Projection {
         model: Arc<ReadModel>,
         gap_grace: Duration,
     ) -> Result<(Self, Vec<Position>, Option<String>), Error> {
-        let Loaded {
-            cluster_id,
-            stores,
-            trackers,
-            levels,
-            positions,
-        } = database.load()?;
+        let Loaded { cluster_id, stores, trackers, levels, positions } = database.load()?;
         let gap_grace_ms = u64::try_from(gap_grace.as_millis()).unwrap_or(u64::MAX);
         let mut view = Self {
             database,
@@ -147,9 +139,7 @@ impl Projection {
         }
         for (sku, level) in levels {
             let store = view.store_mut(level.store);
-            store.digest = store
-                .digest
-                .replace(&sku, &StockItem::default(), &level.item());
+            store.digest = store.digest.replace(&sku, &StockItem::default(), &level.item());
             view.model.put_level(&sku, level);
         }
         view.show_stores(0..view.stores.len());
@@ -170,12 +160,7 @@ impl Projection {
             let index = self.index_of(&event.id.store);
             touched.insert(index.place());
             let store = self.store_mut(index);
-            if !store
-                .trackers
-                .entry(event.id.epoch)
-                .or_default()
-                .record(event.id.sequence)
-            {
+            if !store.trackers.entry(event.id.epoch).or_default().record(event.id.sequence) {
                 applied.duplicates += 1;
                 continue;
             }
@@ -313,9 +298,7 @@ impl Projection {
     }
 
     fn store_mut(&mut self, index: StoreIndex) -> &mut Store {
-        self.stores
-            .get_mut(index.place())
-            .expect("an index is given out with its store")
+        self.stores.get_mut(index.place()).expect("an index is given out with its store")
     }
 
     fn show_stores(&self, places: impl IntoIterator<Item = usize>) {

@@ -49,16 +49,7 @@ impl Projector {
         metrics: Arc<Metrics>,
     ) -> (Self, SyncSender<Message>) {
         let (sender, mailbox) = sync_channel(MAILBOX);
-        (
-            Self {
-                projection,
-                topics,
-                bell,
-                metrics,
-                mailbox,
-            },
-            sender,
-        )
+        (Self { projection, topics, bell, metrics, mailbox }, sender)
     }
 
     /// Serves until all senders are gone.

@@ -49,11 +49,7 @@ impl Level {
     /// As the core sees it.
     #[must_use]
     pub const fn item(&self) -> StockItem {
-        StockItem {
-            on_hand: self.on_hand,
-            reserved: self.reserved,
-            version: self.version,
-        }
+        StockItem { on_hand: self.on_hand, reserved: self.reserved, version: self.version }
     }
 }
 
@@ -114,34 +110,21 @@ impl ReadModel {
     /// An item in all stores that ever had it.
     #[must_use]
     pub fn levels(&self, sku: &Sku) -> Vec<Level> {
-        let shard = self
-            .shard(sku)
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let shard = self.shard(sku).read().unwrap_or_else(PoisonError::into_inner);
         shard.get(sku).cloned().unwrap_or_default()
     }
 
     /// An item in one store.
     #[must_use]
     pub fn level(&self, store: StoreIndex, sku: &Sku) -> Option<Level> {
-        let shard = self
-            .shard(sku)
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        shard
-            .get(sku)?
-            .iter()
-            .find(|level| level.store == store)
-            .copied()
+        let shard = self.shard(sku).read().unwrap_or_else(PoisonError::into_inner);
+        shard.get(sku)?.iter().find(|level| level.store == store).copied()
     }
 
     /// All stores, in order of their index.
     #[must_use]
     pub fn stores(&self) -> Vec<StoreView> {
-        self.stores
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.stores.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A store by its name.
@@ -162,10 +145,7 @@ impl ReadModel {
     }
 
     pub(crate) fn put_level(&self, sku: &Sku, level: Level) {
-        let mut shard = self
-            .shard(sku)
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(sku).write().unwrap_or_else(PoisonError::into_inner);
         let levels = shard.entry(sku.clone()).or_default();
         match levels.iter_mut().find(|known| known.store == level.store) {
             Some(known) => *known = level,

@@ -59,10 +59,7 @@ impl MemoryLog {
     /// A broker that misbehaves as told.
     #[must_use]
     pub fn with_chaos(chaos: Chaos) -> Self {
-        Self {
-            shared: Arc::default(),
-            chaos,
-        }
+        Self { shared: Arc::default(), chaos }
     }
 
     /// Deletes a topic with all its records.
@@ -72,11 +69,8 @@ impl MemoryLog {
 
     /// Forgets the records of a partition before an offset, as retention does.
     pub fn delete_records_before(&self, topic: &str, partition: usize, before: Offset) {
-        if let Some(partition) = self
-            .shared
-            .topics()
-            .get_mut(topic)
-            .and_then(|partitions| partitions.get_mut(partition))
+        if let Some(partition) =
+            self.shared.topics().get_mut(topic).and_then(|partitions| partitions.get_mut(partition))
         {
             partition.low = index(before).min(partition.records.len());
         }
@@ -118,16 +112,14 @@ impl EventLog for MemoryLog {
         Ok(())
     }
 
-    fn extent(&self, topic: &str, partition: i32) -> Result<Extent, Error> {
+    fn extents(&self, topic: &TopicSpec) -> Result<Vec<Extent>, Error> {
         let topics = self.shared.topics();
-        let found = usize::try_from(partition)
-            .ok()
-            .and_then(|partition| topics.get(topic)?.get(partition))
-            .ok_or_else(|| Error::TopicMissing(topic.to_owned()))?;
-        Ok(Extent {
-            low: offset(found.low),
-            high: offset(found.records.len()),
-        })
+        let partitions =
+            topics.get(&topic.name).ok_or_else(|| Error::TopicMissing(topic.name.clone()))?;
+        Ok(partitions
+            .iter()
+            .map(|found| Extent { low: offset(found.low), high: offset(found.records.len()) })
+            .collect())
     }
 
     fn cluster_id(&self) -> Result<String, Error> {
@@ -135,19 +127,12 @@ impl EventLog for MemoryLog {
     }
 
     fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
-        Ok(Box::new(MemoryPublisher {
-            log: self.clone(),
-            rng: self.rng(1),
-        }))
+        Ok(Box::new(MemoryPublisher { log: self.clone(), rng: self.rng(1) }))
     }
 
     fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
         let cursors = positions.to_vec();
-        Ok(Box::new(MemorySubscriber {
-            log: self.clone(),
-            rng: self.rng(2),
-            cursors,
-        }))
+        Ok(Box::new(MemorySubscriber { log: self.clone(), rng: self.rng(2), cursors }))
     }
 }
 
@@ -162,10 +147,7 @@ impl Publisher for MemoryPublisher {
         for (acknowledged, publication) in records.iter().enumerate() {
             let Some(partitions) = topics.get_mut(&publication.topic) else {
                 let error = Some(Error::TopicMissing(publication.topic.clone()));
-                return Published {
-                    acknowledged,
-                    error,
-                };
+                return Published { acknowledged, error };
             };
             let chosen = murmur2::partition(&publication.record.key, partitions.len());
             if let Some(partition) = partitions.get_mut(chosen) {
@@ -177,16 +159,10 @@ impl Publisher for MemoryPublisher {
             self.log.shared.written.notify_all();
             if happens(&mut self.rng, self.log.chaos.lose_ack) {
                 let error = Some(Error::Client("the acknowledgement was lost".to_owned()));
-                return Published {
-                    acknowledged,
-                    error,
-                };
+                return Published { acknowledged, error };
             }
         }
-        Published {
-            acknowledged: records.len(),
-            error: None,
-        }
+        Published { acknowledged: records.len(), error: None }
     }
 }
 
@@ -216,18 +192,12 @@ impl MemorySubscriber {
                 return Err(Error::PositionLost);
             }
             if happens(&mut self.rng, self.log.chaos.redeliver) {
-                let back = self
-                    .rng
-                    .usize(0..=8)
-                    .min(next.saturating_sub(partition.low));
+                let back = self.rng.usize(0..=8).min(next.saturating_sub(partition.low));
                 cursor.next = offset(next.saturating_sub(back));
             }
             let room = max_records.saturating_sub(taken.len());
-            let some = if self.log.chaos == Chaos::default() {
-                room
-            } else {
-                self.rng.usize(0..=room)
-            };
+            let some =
+                if self.log.chaos == Chaos::default() { room } else { self.rng.usize(0..=room) };
             for record in partition.records.iter().skip(index(cursor.next)).take(some) {
                 taken.push((cursor.clone(), record.clone()));
                 cursor.next = cursor.next.next();
@@ -252,9 +222,7 @@ impl Subscriber for MemorySubscriber {
                 return Ok(0);
             }
             let shared = Arc::clone(&self.log.shared);
-            let waited = shared
-                .written
-                .wait_timeout(shared.topics(), left.min(POLL_AGAIN));
+            let waited = shared.written.wait_timeout(shared.topics(), left.min(POLL_AGAIN));
             drop(waited);
             taken = self.take(max_records)?;
         }

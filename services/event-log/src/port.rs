@@ -126,11 +126,11 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// [`Error::WrongPartitions`] or [`Error::Unreachable`].
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error>;
 
-    /// What a partition holds now.
+    /// What each partition of a topic holds now, in order of partition.
     ///
     /// # Errors
     /// [`Error::TopicMissing`] or [`Error::Unreachable`].
-    fn extent(&self, topic: &str, partition: i32) -> Result<Extent, Error>;
+    fn extents(&self, topic: &TopicSpec) -> Result<Vec<Extent>, Error>;
 
     /// Names the cluster, so that offsets of another one are not taken for this one's.
     ///

@@ -19,11 +19,7 @@ impl Digest {
     /// The same shelf after `sku` went from `old` to `new`.
     #[must_use]
     pub fn replace(self, sku: &Sku, old: &StockItem, new: &StockItem) -> Self {
-        Self(
-            self.0
-                .wrapping_sub(item_hash(sku, old))
-                .wrapping_add(item_hash(sku, new)),
-        )
+        Self(self.0.wrapping_sub(item_hash(sku, old)).wrapping_add(item_hash(sku, new)))
     }
 }
 

@@ -29,10 +29,7 @@ pub struct FreshnessBounds {
 
 impl Default for FreshnessBounds {
     fn default() -> Self {
-        Self {
-            stale_after_ms: 5_000,
-            dark_after_ms: 60_000,
-        }
+        Self { stale_after_ms: 5_000, dark_after_ms: 60_000 }
     }
 }
 
@@ -87,12 +84,8 @@ mod tests {
 
     #[track_caller]
     fn check(since_heartbeat_ms: Option<u64>, since_start_ms: u64, lag: u64, expected: Freshness) {
-        let judged = Freshness::judge(
-            FreshnessBounds::default(),
-            since_heartbeat_ms,
-            since_start_ms,
-            lag,
-        );
+        let judged =
+            Freshness::judge(FreshnessBounds::default(), since_heartbeat_ms, since_start_ms, lag);
         assert_eq!(judged, expected);
     }
 

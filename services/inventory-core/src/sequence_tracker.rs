@@ -36,11 +36,7 @@ impl SequenceTracker {
     /// Rebuilds a tracker from what was stored.
     #[must_use]
     pub fn restore(applied_through: Sequence, chunks: BTreeMap<u64, Chunk>) -> Self {
-        Self {
-            applied_through: applied_through.get(),
-            beyond: chunks,
-            changed: BTreeSet::new(),
-        }
+        Self { applied_through: applied_through.get(), beyond: chunks, changed: BTreeSet::new() }
     }
 
     /// Notes an event. `true` when it is new, `false` when it was applied before.
@@ -86,18 +82,14 @@ impl SequenceTracker {
                 chunk.iter().zip(0_u64..).map(move |(bits, word)| {
                     let first = start.saturating_add(word.saturating_mul(64));
                     let above = first.saturating_add(63).saturating_sub(head).min(64);
-                    let below = self
-                        .applied_through
-                        .saturating_add(1)
-                        .saturating_sub(first)
-                        .min(64);
+                    let below =
+                        self.applied_through.saturating_add(1).saturating_sub(first).min(64);
                     let kept = keep_low(keep_high(*bits, below), above);
                     u64::from(kept.count_ones())
                 })
             })
             .sum();
-        head.saturating_sub(self.applied_through)
-            .saturating_sub(seen)
+        head.saturating_sub(self.applied_through).saturating_sub(seen)
     }
 
     /// What changed since the last call, to be stored in the transaction of the effects.
@@ -106,14 +98,12 @@ impl SequenceTracker {
             .into_iter()
             .map(|index| (index, self.beyond.get(&index).copied()))
             .collect();
-        TrackerChanges {
-            applied_through: self.applied_through(),
-            chunks,
-        }
+        TrackerChanges { applied_through: self.applied_through(), chunks }
     }
 
     /// Moves `applied_through` over what is contiguous and forgets chunks that are behind it.
     fn advance(&mut self) {
+        let before = self.applied_through;
         while let Some(next) = self.applied_through.checked_add(1) {
             let (index, word, mask) = place(next);
             let Some(bits) = self.beyond.get(&index).and_then(|chunk| chunk.get(word)) else {
@@ -124,6 +114,9 @@ impl SequenceTracker {
                 break;
             }
             self.applied_through = self.applied_through.saturating_add(u64::from(run));
+        }
+        if self.applied_through == before {
+            return;
         }
         let behind = self.applied_through.saturating_add(1) / CHUNK_BITS;
         while let Some(entry) = self.beyond.first_entry()
@@ -140,11 +133,7 @@ impl SequenceTracker {
 fn place(sequence: u64) -> (u64, usize, u64) {
     let bit = sequence % CHUNK_BITS;
     let word = usize::try_from(bit / 64).unwrap_or_default();
-    (
-        sequence / CHUNK_BITS,
-        word,
-        1_u64.wrapping_shl(u32::try_from(bit % 64).unwrap_or_default()),
-    )
+    (sequence / CHUNK_BITS, word, 1_u64.wrapping_shl(u32::try_from(bit % 64).unwrap_or_default()))
 }
 
 /// Highest sequence that a chunk has seen.
@@ -156,9 +145,7 @@ fn last_bit(index: u64, chunk: &Chunk) -> u64 {
         .filter(|(bits, _)| **bits != 0)
         .map(|(bits, word)| {
             let high = 63_u64.saturating_sub(u64::from(bits.leading_zeros()));
-            start
-                .saturating_add(word.saturating_mul(64))
-                .saturating_add(high)
+            start.saturating_add(word.saturating_mul(64)).saturating_add(high)
         })
         .max()
         .unwrap_or_default()
@@ -166,14 +153,10 @@ fn last_bit(index: u64, chunk: &Chunk) -> u64 {
 
 /// Clears the lowest `count` bits.
 fn keep_high(bits: u64, count: u64) -> u64 {
-    bits & u64::MAX
-        .checked_shl(u32::try_from(count).unwrap_or(64))
-        .unwrap_or_default()
+    bits & u64::MAX.checked_shl(u32::try_from(count).unwrap_or(64)).unwrap_or_default()
 }
 
 /// Clears the highest `count` bits.
 fn keep_low(bits: u64, count: u64) -> u64 {
-    bits & u64::MAX
-        .checked_shr(u32::try_from(count).unwrap_or(64))
-        .unwrap_or_default()
+    bits & u64::MAX.checked_shr(u32::try_from(count).unwrap_or(64)).unwrap_or_default()
 }

@@ -38,10 +38,7 @@ pub fn decide(item: &StockItem, command: &StockCommand) -> Result<Vec<StockEvent
     if let Some(expected) = command.expected_version()
         && expected != item.version
     {
-        return Err(Rejection::VersionConflict {
-            expected,
-            current: item.version,
-        });
+        return Err(Rejection::VersionConflict { expected, current: item.version });
     }
     match command {
         StockCommand::Replace(replace) => Ok(vec![replaced(item, replace)]),
@@ -73,10 +70,7 @@ fn adjusted(item: &StockItem, command: &AdjustStock) -> Result<StockEvent, Rejec
     let delta = if asked > 0 {
         addable(item, asked)?
     } else {
-        asked
-            .saturating_neg()
-            .min(takeable(item, command)?)
-            .saturating_neg()
+        asked.saturating_neg().min(takeable(item, command)?).saturating_neg()
     };
     Ok(StockEvent::Adjusted(StockAdjusted {
         version: item.version.next(),
@@ -94,10 +88,7 @@ fn addable(item: &StockItem, units: i64) -> Result<i64, Rejection> {
     if on_hand <= MAX_UNITS {
         Ok(units)
     } else {
-        Err(Rejection::LevelOutOfRange {
-            on_hand: item.on_hand,
-            delta: units,
-        })
+        Err(Rejection::LevelOutOfRange { on_hand: item.on_hand, delta: units })
     }
 }
 

@@ -8,11 +8,7 @@ use proptest::prelude::*;
 use shared_events::{Sku, Version};
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 1_000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 type Shelf = BTreeMap<Sku, StockItem>;
@@ -22,19 +18,13 @@ fn sku(number: u8) -> Sku {
 }
 
 fn stock_item(on_hand: i64, reserved: i64, version: u64) -> StockItem {
-    StockItem {
-        on_hand,
-        reserved,
-        version: Version::new(version),
-    }
+    StockItem { on_hand, reserved, version: Version::new(version) }
 }
 
 fn from_scratch<'a>(items: impl IntoIterator<Item = (&'a Sku, &'a StockItem)>) -> Digest {
-    items
-        .into_iter()
-        .fold(Digest::default(), |digest, (sku, item)| {
-            digest.replace(sku, &StockItem::default(), item)
-        })
+    items.into_iter().fold(Digest::default(), |digest, (sku, item)| {
+        digest.replace(sku, &StockItem::default(), item)
+    })
 }
 
 fn any_item() -> impl Strategy<Value = StockItem> {
@@ -95,16 +85,10 @@ proptest! {
 fn no_two_small_shelves_share_a_digest() {
     let mut items = vec![None];
     for number in 0..27 {
-        items.push(Some(stock_item(
-            number % 3,
-            number / 3 % 3,
-            1 + number.unsigned_abs() / 9,
-        )));
+        items.push(Some(stock_item(number % 3, number / 3 % 3, 1 + number.unsigned_abs() / 9)));
     }
     let mut seen = BTreeMap::new();
-    for (left, right) in items
-        .iter()
-        .flat_map(|left| items.iter().map(move |right| (left, right)))
+    for (left, right) in items.iter().flat_map(|left| items.iter().map(move |right| (left, right)))
     {
         let shelf: Shelf = [(sku(1), *left), (sku(2), *right)]
             .into_iter()
@@ -120,18 +104,9 @@ fn no_two_small_shelves_share_a_digest() {
 fn swapped_levels_are_another_shelf() {
     let digest = |sku_number, item| from_scratch([(&sku(sku_number), &item)]);
     let one = digest(1, stock_item(2, 3, 4));
-    for other in [
-        (1, (3, 2, 4)),
-        (1, (4, 3, 2)),
-        (1, (2, 4, 3)),
-        (2, (2, 3, 4)),
-    ] {
+    for other in [(1, (3, 2, 4)), (1, (4, 3, 2)), (1, (2, 4, 3)), (2, (2, 3, 4))] {
         let (number, (on_hand, reserved, version)) = other;
-        assert_ne!(
-            one,
-            digest(number, stock_item(on_hand, reserved, version)),
-            "{other:?}"
-        );
+        assert_ne!(one, digest(number, stock_item(on_hand, reserved, version)), "{other:?}");
     }
 }
 
@@ -145,12 +120,6 @@ fn an_item_never_seen_is_as_good_as_absent() {
 #[test]
 fn digests_are_written_as_they_always_were() {
     assert_eq!(Digest::default().to_string(), "0".repeat(32));
-    let shelf = Shelf::from([
-        (sku(1), stock_item(40, 5, 12)),
-        (sku(2), stock_item(0, 0, 1)),
-    ]);
-    assert_eq!(
-        from_scratch(&shelf).to_string(),
-        "612443e7d5dac35930c1491b7a2708d6"
-    );
+    let shelf = Shelf::from([(sku(1), stock_item(40, 5, 12)), (sku(2), stock_item(0, 0, 1))]);
+    assert_eq!(from_scratch(&shelf).to_string(), "612443e7d5dac35930c1491b7a2708d6");
 }

@@ -12,11 +12,7 @@ use proptest::sample::select;
 use shared_events::{MAX_UNITS, OnShortfall, StockEvent, StockReplaced, Text, Version};
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// One thing that happens to an item.
@@ -43,11 +39,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     ];
     let seen = prop_oneof![6 => Just(None), 3 => Just(Some(0)), 1 => (-2..3_i64).prop_map(Some)];
     let reason = option::of("[a-z]{1,3}".prop_map(|text| Text::parse(&text).expect("plain")));
-    (change, seen, reason).prop_map(|(change, seen, reason)| Asked {
-        change,
-        seen,
-        reason,
-    })
+    (change, seen, reason).prop_map(|(change, seen, reason)| Asked { change, seen, reason })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

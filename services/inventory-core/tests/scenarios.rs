@@ -13,10 +13,7 @@ use support::{
 
 #[test]
 fn the_first_count_of_an_item_sets_its_level() {
-    given([])
-        .when(count(40))
-        .then([replaced(1, 40, 40)])
-        .has(40, 0, 40);
+    given([]).when(count(40)).then([replaced(1, 40, 40)]).has(40, 0, 40);
 }
 
 #[test]
@@ -33,10 +30,7 @@ fn a_count_replaces_whatever_the_books_said() {
 
 #[test]
 fn a_count_that_confirms_the_books_is_recorded_all_the_same() {
-    given([replaced(1, 40, 40)])
-        .when(count(40))
-        .then([replaced(2, 0, 40)])
-        .has(40, 0, 40);
+    given([replaced(1, 40, 40)]).when(count(40)).then([replaced(2, 0, 40)]).has(40, 0, 40);
     given([]).when(count(0)).then([replaced(1, 0, 0)]);
 }
 
@@ -52,9 +46,7 @@ fn a_count_below_what_is_promised_keeps_the_promises_and_leaves_nothing_to_sell(
 
 #[test]
 fn a_shelf_can_be_counted_up_to_its_bound() {
-    given([])
-        .when(count(MAX_UNITS))
-        .then([replaced(1, MAX_UNITS, MAX_UNITS)]);
+    given([]).when(count(MAX_UNITS)).then([replaced(1, MAX_UNITS, MAX_UNITS)]);
 }
 
 #[test]
@@ -70,10 +62,7 @@ fn reason_and_reference_of_a_command_stand_in_its_event() {
 
 #[test]
 fn an_item_never_seen_counts_as_zero() {
-    given([])
-        .when(add(5))
-        .then([adjusted(1, 5, 5)])
-        .has(5, 0, 5);
+    given([]).when(add(5)).then([adjusted(1, 5, 5)]).has(5, 0, 5);
     given([]).when(sell(1)).then_rejected(insufficient(1, 0, 0));
 }
 
@@ -223,19 +212,13 @@ fn version_zero_asks_for_an_item_never_seen() {
         .then([adjusted(1, 5, 5)])
         .when(add(5).at_version(0))
         .then_rejected(conflict(0, 1));
-    given([])
-        .when(count(5).at_version(0))
-        .then([replaced(1, 5, 5)]);
-    given([])
-        .when(count(5).at_version(1))
-        .then_rejected(conflict(1, 0));
+    given([]).when(count(5).at_version(0)).then([replaced(1, 5, 5)]);
+    given([]).when(count(5).at_version(1)).then_rejected(conflict(1, 0));
 }
 
 #[test]
 fn a_version_conflict_is_told_before_a_shortfall() {
-    given([replaced(1, 1, 1)])
-        .when(sell(9).at_version(7))
-        .then_rejected(conflict(7, 1));
+    given([replaced(1, 1, 1)]).when(sell(9).at_version(7)).then_rejected(conflict(7, 1));
 }
 
 #[test]

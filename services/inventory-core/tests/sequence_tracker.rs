@@ -11,11 +11,7 @@ use proptest::sample::select;
 use shared_events::Sequence;
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// Where words and chunks meet, and far away.
@@ -34,17 +30,11 @@ impl Model {
     }
 
     fn applied_through(&self) -> u64 {
-        (self.base..)
-            .find(|sequence| !self.set.contains(&(sequence + 1)))
-            .unwrap_or_default()
+        (self.base..).find(|sequence| !self.set.contains(&(sequence + 1))).unwrap_or_default()
     }
 
     fn missing_through(&self, head: u64) -> u64 {
-        let applied = self
-            .set
-            .iter()
-            .filter(|sequence| **sequence <= head)
-            .count();
+        let applied = self.set.iter().filter(|sequence| **sequence <= head).count();
         head.saturating_sub(self.base) - u64::try_from(applied).unwrap_or_default()
     }
 }
@@ -80,12 +70,7 @@ fn compare(tracker: &SequenceTracker, model: &Model, heads: &[u64]) -> Result<()
     let newest = model.set.last().copied();
     for head in near.step_by(23).chain(newest).chain(heads.iter().copied()) {
         let missing = tracker.missing_through(Sequence::new(head));
-        prop_assert_eq!(
-            missing,
-            model.missing_through(head),
-            "missing through {}",
-            head
-        );
+        prop_assert_eq!(missing, model.missing_through(head), "missing through {}", head);
     }
     Ok(())
 }
@@ -221,9 +206,7 @@ proptest! {
 
 #[test]
 fn one_hole_at_any_edge_is_found_and_closed() {
-    for hole in [
-        1, 2, 63, 64, 65, 4_094, 4_095, 4_096, 4_097, 4_098, 8_191, 8_192, 8_193,
-    ] {
+    for hole in [1, 2, 63, 64, 65, 4_094, 4_095, 4_096, 4_097, 4_098, 8_191, 8_192, 8_193] {
         for length in [hole, hole + 1, hole + 64, 8_300] {
             let (mut tracker, mut model) = (SequenceTracker::default(), Model::default());
             for sequence in (1..=length).filter(|sequence| *sequence != hole) {

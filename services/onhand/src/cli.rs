@@ -140,7 +140,8 @@ fn topic_prefix(text: &str) -> Result<String, String> {
 
 /// An address to listen on.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_invalid| "expected an address and a port, as in 127.0.0.1:8081".to_owned())
+    text.parse()
+        .map_err(|_invalid| "expected an address and a port, as in 127.0.0.1:8081".to_owned())
 }
 
 /// Answers a command line that was not run: help as asked, or one line that says what is wrong.
@@ -150,7 +151,9 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        output::error("a command is missing; `onhand --help` lists them, `onhand dev` is a good start");
+        output::error(
+            "a command is missing; `onhand --help` lists them, `onhand dev` is a good start",
+        );
         return ExitCode::from(USAGE);
     }
     let text = error.to_string();

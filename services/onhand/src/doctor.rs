@@ -61,7 +61,10 @@ fn sqlite() -> Finding {
     let what = format!("SQLite {}", rusqlite::version());
     // The journal refuses to open on less; the program carries its own copy.
     let sound = rusqlite::version_number() >= 3_051_003;
-    Finding { what, fix: (!sound).then(|| "build with the bundled SQLite, 3.51.3 or later".to_owned()) }
+    Finding {
+        what,
+        fix: (!sound).then(|| "build with the bundled SQLite, 3.51.3 or later".to_owned()),
+    }
 }
 
 fn topics(log: &KafkaLog, args: &Args) -> anyhow::Result<Vec<Finding>> {
@@ -75,7 +78,9 @@ fn topics(log: &KafkaLog, args: &Args) -> anyhow::Result<Vec<Finding>> {
             Some(status) => judge(spec, status),
             None => Finding {
                 what: format!("topic {} does not exist yet", spec.name),
-                fix: Some("the first service that starts creates it; nothing else to do".to_owned()),
+                fix: Some(
+                    "the first service that starts creates it; nothing else to do".to_owned(),
+                ),
             },
         })
         .collect())

@@ -16,7 +16,9 @@ use crate::cli::{self, Broker};
 /// Run one store's service. It sells with or without the broker; what it writes is published when
 /// the line is there.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Example: onhand store --store-id A --kafka 127.0.0.1:9092 --data-dir data/A")]
+#[command(
+    after_help = "Example: onhand store --store-id A --kafka 127.0.0.1:9092 --data-dir data/A"
+)]
 pub(crate) struct Args {
     /// Which store this is: 1 to 32 characters of A-Z a-z 0-9 . _ -
     #[arg(long, env = "ONHAND_STORE_ID", value_name = "ID")]

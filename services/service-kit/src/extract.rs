@@ -92,11 +92,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let inner = error.into_inner();
         if inner.is_data() {
             let problem = Problem::new(ErrorCode::InvalidField, inner.to_string());
-            if path == "." {
-                problem
-            } else {
-                problem.field(path)
-            }
+            if path == "." { problem } else { problem.field(path) }
         } else {
             Problem::new(ErrorCode::MalformedBody, inner.to_string())
         }
@@ -112,24 +108,11 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 /// # Errors
 /// [`ErrorCode::UnsupportedMediaType`].
 pub fn require_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
-    let declared = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = declared
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if accepted
-        .iter()
-        .any(|accepted| essence.eq_ignore_ascii_case(accepted))
-    {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());
     }
-    let detail = format!(
-        "content-type must be {}, got {essence:?}",
-        accepted.join(" or ")
-    );
+    let detail = format!("content-type must be {}, got {essence:?}", accepted.join(" or "));
     Err(Problem::new(ErrorCode::UnsupportedMediaType, detail).field("content-type"))
 }

@@ -34,12 +34,8 @@ pub struct ReadyQuery {
 /// Answers `/readyz`: 503 when a check failed, else 200; with `?verbose`, a line for each check.
 #[must_use]
 pub fn readiness(checks: &[Check], query: &ReadyQuery) -> Response {
-    let failed = checks
-        .iter()
-        .any(|check| matches!(check.condition, Condition::Failed(_)));
-    let degraded = checks
-        .iter()
-        .any(|check| matches!(check.condition, Condition::Degraded(_)));
+    let failed = checks.iter().any(|check| matches!(check.condition, Condition::Failed(_)));
+    let degraded = checks.iter().any(|check| matches!(check.condition, Condition::Degraded(_)));
     let mut text = String::new();
     if query.verbose.is_some() {
         for Check { name, condition } in checks {

@@ -27,10 +27,7 @@ pub fn bounded(router: Router) -> Router {
     router
         .fallback(async || Problem::new(ErrorCode::NotFound, "see /api/docs for what there is"))
         .method_not_allowed_fallback(async || {
-            Problem::new(
-                ErrorCode::MethodNotAllowed,
-                "see /api/docs for what there is",
-            )
+            Problem::new(ErrorCode::MethodNotAllowed, "see /api/docs for what there is")
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(|panic| panicked(panic)))
@@ -38,15 +35,10 @@ pub fn bounded(router: Router) -> Router {
 }
 
 async fn within_time(request: Request, next: Next) -> Response {
-    tokio::time::timeout(ANSWER_WITHIN, next.run(request))
-        .await
-        .unwrap_or_else(|_elapsed| {
-            Problem::new(
-                ErrorCode::Timeout,
-                format!("no answer within {ANSWER_WITHIN:?}"),
-            )
+    tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await.unwrap_or_else(|_elapsed| {
+        Problem::new(ErrorCode::Timeout, format!("no answer within {ANSWER_WITHIN:?}"))
             .into_response()
-        })
+    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]

@@ -190,15 +190,9 @@ impl IntoResponse for Problem {
         let json = serde_json::to_vec(&self).expect("a problem is plain data");
         let mut response = (self.code.status(), json).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.code, ErrorCode::Overloaded | ErrorCode::ShuttingDown) {
-            headers.insert(
-                HeaderName::from_static("retry-after"),
-                HeaderValue::from_static("1"),
-            );
+            headers.insert(HeaderName::from_static("retry-after"), HeaderValue::from_static("1"));
         }
         response
     }

@@ -29,10 +29,7 @@ impl Default for Retry {
 impl Retry {
     /// Waits before the next attempt. `false` when cancelled meanwhile.
     pub fn pause(&mut self, cancel: &CancellationToken) -> bool {
-        let mut left = self
-            .pauses
-            .next_backoff()
-            .unwrap_or(self.pauses.max_interval);
+        let mut left = self.pauses.next_backoff().unwrap_or(self.pauses.max_interval);
         while !left.is_zero() && !cancel.is_cancelled() {
             let step = left.min(Duration::from_millis(50));
             std::thread::sleep(step);

@@ -78,23 +78,15 @@ pub enum Error {
 /// [`Error`]; nothing is changed in a file that is not ours.
 pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Connection, Error> {
     require_sound_version()?;
-    let failed = |source| Error::Sqlite {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Sqlite { path: path.to_owned(), source };
     let mut connection = Connection::open(path).map_err(failed)?;
-    connection
-        .busy_timeout(Duration::from_secs(5))
-        .map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
     let found: i32 = pragma(&connection, "application_id").map_err(failed)?;
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(failed)?;
     if found != schema.application_id && (found, tables) != (0, 0) {
-        return Err(Error::OtherKind {
-            path: path.to_owned(),
-            found,
-        });
+        return Err(Error::OtherKind { path: path.to_owned(), found });
     }
     let synchronous = match durability {
         Durability::EveryCommit => "2",
@@ -123,15 +115,10 @@ pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Conne
 /// [`Error`].
 pub fn open_read_only(path: &Path, schema: Schema) -> Result<Connection, Error> {
     require_sound_version()?;
-    let failed = |source| Error::Sqlite {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Sqlite { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection
-        .busy_timeout(Duration::from_secs(5))
-        .map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
     connection
         .execute_batch(
             "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;",
@@ -139,10 +126,7 @@ pub fn open_read_only(path: &Path, schema: Schema) -> Result<Connection, Error> 
         .map_err(failed)?;
     let found: i32 = pragma(&connection, "application_id").map_err(failed)?;
     if found != schema.application_id {
-        return Err(Error::OtherKind {
-            path: path.to_owned(),
-            found,
-        });
+        return Err(Error::OtherKind { path: path.to_owned(), found });
     }
     require_layout(&connection, path, schema)?;
     Ok(connection)
@@ -172,9 +156,7 @@ fn create(connection: &mut Connection, schema: Schema) -> rusqlite::Result<()> {
 
 /// SQLite ignores a failing sync of the directory; a new file's name deserves a second try.
 fn sync_directory(path: &Path) {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let synced = std::fs::File::open(parent.unwrap_or_else(|| Path::new(".")))
         .and_then(|directory| directory.sync_all());
     if let Err(error) = synced {
@@ -183,18 +165,12 @@ fn sync_directory(path: &Path) {
 }
 
 fn require_layout(connection: &Connection, path: &Path, schema: Schema) -> Result<(), Error> {
-    let found: i32 = pragma(connection, "user_version").map_err(|source| Error::Sqlite {
-        path: path.to_owned(),
-        source,
-    })?;
+    let found: i32 = pragma(connection, "user_version")
+        .map_err(|source| Error::Sqlite { path: path.to_owned(), source })?;
     if found == schema.version {
         Ok(())
     } else {
-        Err(Error::OtherLayout {
-            path: path.to_owned(),
-            found,
-            known: schema.version,
-        })
+        Err(Error::OtherLayout { path: path.to_owned(), found, known: schema.version })
     }
 }
 
@@ -212,11 +188,7 @@ fn require(
     Ok(if found == expected {
         Ok(())
     } else {
-        Err(Error::Setting {
-            pragma: name,
-            found,
-            expected,
-        })
+        Err(Error::Setting { pragma: name, found, expected })
     })
 }
 
@@ -228,11 +200,8 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {
 mod tests {
     use super::*;
 
-    const SCHEMA: Schema = Schema {
-        application_id: 0x1,
-        version: 1,
-        sql: "CREATE TABLE t (x INTEGER) STRICT;",
-    };
+    const SCHEMA: Schema =
+        Schema { application_id: 0x1, version: 1, sql: "CREATE TABLE t (x INTEGER) STRICT;" };
 
     fn file(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("onhand-{}-{name}", std::process::id()));
@@ -249,39 +218,16 @@ mod tests {
     #[test]
     fn a_database_of_another_kind_is_left_alone() {
         let path = file("other.db");
-        Connection::open(&path)
-            .unwrap()
-            .execute_batch("CREATE TABLE theirs (x);")
-            .unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x);").unwrap();
         let refused = open(&path, SCHEMA, Durability::EveryCommit);
-        assert!(
-            matches!(refused, Err(Error::OtherKind { found: 0, .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::OtherKind { found: 0, .. })), "{refused:?}");
     }
 
     #[test]
     fn a_database_of_a_newer_layout_is_refused() {
         let path = file("newer.db");
-        drop(
-            open(
-                &path,
-                Schema {
-                    version: 2,
-                    ..SCHEMA
-                },
-                Durability::Checkpoint,
-            )
-            .unwrap(),
-        );
+        drop(open(&path, Schema { version: 2, ..SCHEMA }, Durability::Checkpoint).unwrap());
         let refused = open(&path, SCHEMA, Durability::Checkpoint);
-        assert!(matches!(
-            refused,
-            Err(Error::OtherLayout {
-                found: 2,
-                known: 1,
-                ..
-            })
-        ));
+        assert!(matches!(refused, Err(Error::OtherLayout { found: 2, known: 1, .. })));
     }
 }

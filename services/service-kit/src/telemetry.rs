@@ -11,9 +11,7 @@ use tracing_subscriber::util::TryInitError;
 /// # Errors
 /// When logging was started before.
 pub fn start(filter: EnvFilter) -> Result<(), TryInitError> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).finish().try_init()
     } else {

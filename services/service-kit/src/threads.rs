@@ -17,11 +17,7 @@ impl Default for Threads {
     fn default() -> Self {
         // Unbounded, but each thread sends once.
         let (ending, ended) = mpsc::unbounded_channel();
-        Self {
-            handles: Vec::new(),
-            ending,
-            ended,
-        }
+        Self { handles: Vec::new(), ending, ended }
     }
 }
 
@@ -35,10 +31,7 @@ impl Threads {
         name: &'static str,
         work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let announce = Announce {
-            name,
-            ending: self.ending.clone(),
-        };
+        let announce = Announce { name, ending: self.ending.clone() };
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {

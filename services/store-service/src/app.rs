@@ -46,18 +46,12 @@ impl App {
     pub fn build(config: Config, log: Arc<dyn EventLog>) -> Result<Self, journal::Error> {
         let mut items: BTreeMap<Sku, StockItem> = BTreeMap::new();
         let journal = Journal::open(&config.data_dir, &config.store, |recorded| {
-            evolve(
-                items.entry(recorded.sku.clone()).or_default(),
-                &recorded.event,
-            );
+            evolve(items.entry(recorded.sku.clone()).or_default(), &recorded.event);
         })?;
         let digest = items.iter().fold(Digest::default(), |digest, (sku, item)| {
             digest.replace(sku, &StockItem::default(), item)
         });
-        let committed = Committed {
-            head: journal.head(),
-            digest,
-        };
+        let committed = Committed { head: journal.head(), digest };
         let epoch = journal.identity().epoch;
         info!(store = %config.store, %epoch, head = %committed.head.sequence, items = items.len(), "journal replayed");
 
@@ -65,12 +59,8 @@ impl App {
         let shelf = Arc::new(Shelf::new(items));
         let outbox = Arc::new(Outbox::new(epoch, committed, journal.published_through()));
         let (relay_reader, api_reader) = (journal.reader()?, journal.reader()?);
-        let (writer, handle) = Writer::new(
-            journal,
-            Arc::clone(&shelf),
-            Arc::clone(&outbox),
-            Arc::clone(&metrics),
-        );
+        let (writer, handle) =
+            Writer::new(journal, Arc::clone(&shelf), Arc::clone(&outbox), Arc::clone(&metrics));
         let relay = Relay {
             store: config.store.clone(),
             reader: relay_reader,
@@ -96,13 +86,7 @@ impl App {
             reader: Arc::new(std::sync::Mutex::new(api_reader)),
             metrics,
         });
-        Ok(Self {
-            writer,
-            relay,
-            commands,
-            outbox,
-            router,
-        })
+        Ok(Self { writer, relay, commands, outbox, router })
     }
 
     /// The HTTP interface, for callers in this process.
@@ -115,13 +99,7 @@ impl App {
     /// # Errors
     /// When a part ends that should not: the journal failed, or the listener.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self {
-            writer,
-            relay,
-            commands,
-            outbox,
-            router,
-        } = self;
+        let Self { writer, relay, commands, outbox, router } = self;
         let cut = CancellationToken::new();
         let mut threads = Threads::default();
         threads.spawn("writer", move || Ok(writer.run()?))?;

@@ -104,11 +104,7 @@ impl Metrics {
             Unit::Seconds,
             self.outbox_oldest_seconds.clone(),
         );
-        registry.register(
-            "journal_head",
-            "Newest sequence in the journal",
-            self.head.clone(),
-        );
+        registry.register("journal_head", "Newest sequence in the journal", self.head.clone());
         registry.register("items", "Items the store has had", self.items.clone());
     }
 
@@ -122,11 +118,7 @@ impl Metrics {
         let mut commands = 0_u32;
         for answer in answered.iter().flatten() {
             commands += 1;
-            self.commands
-                .get_or_create(&OutcomeLabel {
-                    outcome: outcome(answer),
-                })
-                .inc();
+            self.commands.get_or_create(&OutcomeLabel { outcome: outcome(answer) }).inc();
         }
         if commands > 0 {
             self.commit_commands.observe(f64::from(commands));

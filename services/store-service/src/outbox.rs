@@ -65,18 +65,9 @@ impl Outbox {
     /// An outbox for a journal as it was opened.
     #[must_use]
     pub fn new(epoch: Epoch, committed: Committed, published_through: Sequence) -> Self {
-        let state = State {
-            committed,
-            published_through,
-            replay: None,
-            trouble: None,
-            stopping: false,
-        };
-        Self {
-            epoch,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }
+        let state =
+            State { committed, published_through, replay: None, trouble: None, stopping: false };
+        Self { epoch, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -144,9 +135,11 @@ impl Outbox {
         if wanted.epoch != self.epoch || from > through {
             return;
         }
-        state.replay = Some(state.replay.map_or((from, through), |(first, last)| {
-            (first.min(from), last.max(through))
-        }));
+        state.replay = Some(
+            state
+                .replay
+                .map_or((from, through), |(first, last)| (first.min(from), last.max(through))),
+        );
         self.changed.notify_all();
     }
 
@@ -166,10 +159,7 @@ impl Outbox {
             }
             let head = state.committed.head.sequence;
             if state.published_through < head {
-                return Work::Publish {
-                    from: state.published_through.next(),
-                    through: head,
-                };
+                return Work::Publish { from: state.published_through.next(), through: head };
             }
             if state.stopping {
                 return Work::Stop;
@@ -177,11 +167,8 @@ impl Outbox {
             if let Some((from, through)) = state.replay {
                 return Work::Replay { from, through };
             }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -95,10 +95,7 @@ impl Relay {
             self.topics.heartbeats(),
             self.topics.commands(&self.store),
         ];
-        let opened = self
-            .log
-            .ensure_topics(&topics)
-            .and_then(|()| self.log.publisher());
+        let opened = self.log.ensure_topics(&topics).and_then(|()| self.log.publisher());
         let mut publisher = match opened {
             Ok(publisher) => publisher,
             Err(trouble) => return Halt::Broker(trouble),
@@ -140,29 +137,19 @@ impl Relay {
         cancel: &CancellationToken,
         acknowledged: &dyn Fn(Sequence),
     ) -> Result<(), Halt> {
-        let events = self
-            .reader
-            .events(from, through, EVENTS_PER_BATCH)
-            .map_err(Halt::Journal)?;
+        let events = self.reader.events(from, through, EVENTS_PER_BATCH).map_err(Halt::Journal)?;
         let topic = self.topics.stock_events().name;
         let batch: Vec<_> = events
             .iter()
-            .map(|event| Publication {
-                topic: topic.clone(),
-                record: encode_event(event),
-            })
+            .map(|event| Publication { topic: topic.clone(), record: encode_event(event) })
             .collect();
         let published = publisher.publish(&batch, cancel);
         let count = published.acknowledged.min(events.len());
-        self.metrics
-            .published
-            .inc_by(u64::try_from(count).unwrap_or_default());
+        self.metrics.published.inc_by(u64::try_from(count).unwrap_or_default());
         if let Some(last) = count.checked_sub(1).and_then(|last| events.get(last)) {
             acknowledged(last.id.sequence);
         }
-        published
-            .error
-            .map_or(Ok(()), |error| Err(Halt::Broker(error)))
+        published.error.map_or(Ok(()), |error| Err(Halt::Broker(error)))
     }
 
     fn heartbeat(
@@ -184,8 +171,6 @@ impl Relay {
         });
         let topic = self.topics.heartbeats().name;
         let published = publisher.publish(&[Publication { topic, record }], cancel);
-        published
-            .error
-            .map_or(Ok(()), |error| Err(Halt::Broker(error)))
+        published.error.map_or(Ok(()), |error| Err(Halt::Broker(error)))
     }
 }

@@ -18,9 +18,7 @@ impl Shelf {
     /// A shelf with these items.
     #[must_use]
     pub fn new(items: BTreeMap<Sku, StockItem>) -> Self {
-        Self {
-            items: RwLock::new(items),
-        }
+        Self { items: RwLock::new(items) }
     }
 
     /// An item; one never seen is the default.
@@ -45,10 +43,7 @@ impl Shelf {
     /// How many items the store has ever had.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.items
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.items.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Whether no item was ever seen.
@@ -59,9 +54,6 @@ impl Shelf {
 
     /// Takes over what was committed.
     pub(crate) fn commit(&self, changed: HashMap<Sku, StockItem>) {
-        self.items
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(changed);
+        self.items.write().unwrap_or_else(PoisonError::into_inner).extend(changed);
     }
 }

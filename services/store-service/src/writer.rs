@@ -76,10 +76,7 @@ pub enum Refusal {
 #[derive(Debug)]
 enum Message {
     /// Execute commands and answer each, in order.
-    Execute {
-        requests: Vec<Request>,
-        reply: oneshot::Sender<Vec<Result<Answer, Refusal>>>,
-    },
+    Execute { requests: Vec<Request>, reply: oneshot::Sender<Vec<Result<Answer, Refusal>>> },
     /// Save how far the relay came.
     SaveCursor,
 }
@@ -100,12 +97,12 @@ impl Handle {
         requests: Vec<Request>,
     ) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
         let (reply, answers) = oneshot::channel();
-        self.mailbox
-            .try_send(Message::Execute { requests, reply })
-            .map_err(|error| match error {
+        self.mailbox.try_send(Message::Execute { requests, reply }).map_err(
+            |error| match error {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => Refusal::Stopped,
-            })?;
+            },
+        )?;
         answers.await.map_err(|_dropped| Refusal::Unknown)
     }
 
@@ -140,17 +137,7 @@ impl Writer {
     ) -> (Self, Handle) {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         let digest = outbox.committed().digest;
-        (
-            Self {
-                journal,
-                shelf,
-                outbox,
-                metrics,
-                digest,
-                mailbox,
-            },
-            Handle { mailbox: sender },
-        )
+        (Self { journal, shelf, outbox, metrics, digest, mailbox }, Handle { mailbox: sender })
     }
 
     /// Serves until all handles are gone.
@@ -185,10 +172,7 @@ impl Writer {
             Err(journal::Error::Full) => {
                 warn!("the disk is full: commands are refused until there is space again");
                 for (requests, reply) in group.replies {
-                    answer(
-                        reply,
-                        requests.iter().map(|_| Err(Refusal::StorageFull)).collect(),
-                    );
+                    answer(reply, requests.iter().map(|_| Err(Refusal::StorageFull)).collect());
                 }
                 Ok(())
             }
@@ -210,18 +194,11 @@ impl Writer {
         };
         let mut answered = Vec::with_capacity(group.replies.len());
         for (requests, _) in &group.replies {
-            let answers: Result<Vec<_>, _> = requests
-                .iter()
-                .map(|request| decided.execute(request))
-                .collect();
+            let answers: Result<Vec<_>, _> =
+                requests.iter().map(|request| decided.execute(request)).collect();
             answered.push(answers?);
         }
-        let Batch {
-            mut append,
-            changed,
-            digest,
-            ..
-        } = decided;
+        let Batch { mut append, changed, digest, .. } = decided;
         append.published_through(self.outbox.published_through())?;
         let head = append.commit()?;
         self.digest = digest;
@@ -277,37 +254,24 @@ impl Batch<'_> {
     fn execute(&mut self, request: &Request) -> Result<Result<Answer, Refusal>, journal::Error> {
         let Some(id) = &request.id else {
             let verdict = self.decide(request)?;
-            return Ok(Ok(Answer {
-                verdict,
-                repeated: false,
-            }));
+            return Ok(Ok(Answer { verdict, repeated: false }));
         };
         let fingerprint = fingerprint(&request.command);
         if let Some(recorded) = self.append.recorded(id)? {
             return Ok(if recorded.fingerprint == fingerprint {
-                Ok(Answer {
-                    verdict: recorded.verdict,
-                    repeated: true,
-                })
+                Ok(Answer { verdict: recorded.verdict, repeated: true })
             } else {
                 Err(Refusal::CommandIdReused)
             });
         }
         let verdict = self.decide(request)?;
         self.append.command(id, fingerprint, &verdict)?;
-        Ok(Ok(Answer {
-            verdict,
-            repeated: false,
-        }))
+        Ok(Ok(Answer { verdict, repeated: false }))
     }
 
     fn decide(&mut self, request: &Request) -> Result<Verdict, journal::Error> {
         let sku = request.command.sku();
-        let item = self
-            .changed
-            .get(sku)
-            .copied()
-            .unwrap_or_else(|| self.shelf.get(sku));
+        let item = self.changed.get(sku).copied().unwrap_or_else(|| self.shelf.get(sku));
         match decide(&item, &request.command) {
             Ok(events) => self.record(request, item, events),
             Err(rejection) => Ok(Verdict::Rejected(rejection)),
@@ -335,9 +299,7 @@ impl Batch<'_> {
         }
         self.digest = self.digest.replace(sku, &before, &item);
         self.changed.insert(sku.clone(), item);
-        Ok(Verdict::Accepted(Box::new(
-            last.expect("an accepted command has an event"),
-        )))
+        Ok(Verdict::Accepted(Box::new(last.expect("an accepted command has an event"))))
     }
 }
 
@@ -356,14 +318,8 @@ fn fingerprint(command: &StockCommand) -> [u8; 16] {
 pub fn outcome(answer: &Result<Answer, Refusal>) -> &'static str {
     match answer {
         Ok(Answer { repeated: true, .. }) => "repeated",
-        Ok(Answer {
-            verdict: Verdict::Accepted(_),
-            ..
-        }) => "accepted",
-        Ok(Answer {
-            verdict: Verdict::Rejected(rejection),
-            ..
-        }) => match rejection {
+        Ok(Answer { verdict: Verdict::Accepted(_), .. }) => "accepted",
+        Ok(Answer { verdict: Verdict::Rejected(rejection), .. }) => match rejection {
             Rejection::InsufficientStock { .. } => "insufficient_stock",
             Rejection::VersionConflict { .. } => "version_conflict",
             Rejection::LevelOutOfRange { .. } => "level_out_of_range",

@@ -2,12 +2,14 @@
 
 use std::str::FromStr;
 
+use serde::de::DeserializeOwned;
+
 use super::{IncomingRecord, header};
 use crate::command::{CommandEnvelope, REPLAY_EVENTS, ReplayEvents, StoreCommand};
 use crate::event::{InvalidEventData, RecordedEvent, StockEvent};
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
 use crate::ids::{CommandId, Sku, StoreId};
-use crate::position::{EventId, Sequence};
+use crate::position::EventId;
 use crate::quantity::MAX_UNITS;
 use crate::timestamp::Timestamp;
 
@@ -28,12 +30,15 @@ pub enum Undecodable {
 /// [`Undecodable`]; key and source that contradict the event's identity are [`Undecodable::Broken`].
 pub fn decode_event(record: &IncomingRecord<'_>) -> Result<RecordedEvent, Undecodable> {
     let event_type = text(record, header::TYPE)?;
-    // The type comes first: a newer producer may also have changed what the other headers look like.
-    let data = record.value.ok_or_else(|| broken("no value"))?;
-    let event = StockEvent::from_data(event_type, data).map_err(|error| match error {
-        InvalidEventData::UnknownType(name) => Undecodable::UnknownType(name),
-        malformed @ InvalidEventData::Malformed { .. } => broken(&malformed.to_string()),
-    })?;
+    // The type comes first: a newer producer may also have changed what the rest looks like.
+    let event =
+        StockEvent::from_data(event_type, record.value.unwrap_or_default()).map_err(|error| {
+            match error {
+                InvalidEventData::UnknownType(name) => Undecodable::UnknownType(name),
+            InvalidEventData::Malformed { .. } if record.value.is_none() => broken("no value"),
+                malformed @ InvalidEventData::Malformed { .. } => broken(&malformed.to_string()),
+            }
+        })?;
     require_levels(&event)?;
     let id: EventId = parsed(record, header::ID)?;
     let sku: Sku = parsed(record, header::SUBJECT)?;
@@ -63,14 +68,12 @@ pub fn decode_heartbeat(record: &IncomingRecord<'_>) -> Result<Heartbeat, Undeco
         HEARTBEAT => {}
         other => return Err(Undecodable::UnknownType(other.to_owned())),
     }
-    let data = record.value.ok_or_else(|| broken("no value"))?;
-    let heartbeat: Heartbeat =
-        serde_json::from_slice(data).map_err(|error| broken(&format!("data: {error}")))?;
+    let heartbeat: Heartbeat = data(record)?;
     require_source(record, &heartbeat.store_id)?;
     if record.key != Some(heartbeat.store_id.as_str().as_bytes()) {
         return Err(broken("the key is not the heartbeat's store"));
     }
-    let bounded = heartbeat.head <= Sequence::MAX && heartbeat.published_through <= heartbeat.head;
+    let bounded = heartbeat.published_through <= heartbeat.head;
     if !bounded || heartbeat.epoch.get() == 0 {
         return Err(broken("positions out of range"));
     }
@@ -82,11 +85,14 @@ pub fn decode_heartbeat(record: &IncomingRecord<'_>) -> Result<Heartbeat, Undeco
 /// # Errors
 /// [`Undecodable`], as for events.
 pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Undecodable> {
-    let data = record.value.ok_or_else(|| broken("no value"))?;
     let command = match text(record, header::TYPE)? {
-        REPLAY_EVENTS => serde_json::from_slice::<ReplayEvents>(data)
-            .map(StoreCommand::ReplayEvents)
-            .map_err(|error| broken(&format!("data: {error}")))?,
+        REPLAY_EVENTS => {
+            let replay: ReplayEvents = data(record)?;
+            if replay.epoch.get() == 0 || replay.from.get() == 0 || replay.from > replay.through {
+                return Err(broken("positions out of range"));
+            }
+            StoreCommand::ReplayEvents(replay)
+        }
         other => return Err(Undecodable::UnknownType(other.to_owned())),
     };
     let key = std::str::from_utf8(record.key.unwrap_or_default()).unwrap_or_default();
@@ -103,9 +109,7 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
 pub fn valid_traceparent(text: &str) -> bool {
     let hex = |part: &str, length: usize| {
         part.len() == length
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
     let id = |part: &str, length| hex(part, length) && part.bytes().any(|b| b != b'0');
     let parts: Vec<_> = text.splitn(5, '-').collect();
@@ -120,8 +124,14 @@ fn traceparent(record: &IncomingRecord<'_>) -> Option<String> {
 }
 
 fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {
-    let levels = [event.on_hand(), event.reserved()];
-    if levels.iter().any(|level| !(0..=MAX_UNITS).contains(level)) {
+    let discrepancy = match event {
+        StockEvent::Replaced(_) => 0,
+        StockEvent::Adjusted(adjusted) => adjusted.discrepancy,
+    };
+    let levels = [event.on_hand(), event.reserved(), discrepancy];
+    let bounded = levels.iter().all(|level| (0..=MAX_UNITS).contains(level))
+        && (-MAX_UNITS..=MAX_UNITS).contains(&event.delta());
+    if !bounded {
         return Err(broken("levels out of range"));
     }
     if event.version().get() == 0 {
@@ -138,10 +148,13 @@ fn require_source(record: &IncomingRecord<'_>, store: &StoreId) -> Result<(), Un
     }
 }
 
+fn data<T: DeserializeOwned>(record: &IncomingRecord<'_>) -> Result<T, Undecodable> {
+    let value = record.value.ok_or_else(|| broken("no value"))?;
+    serde_json::from_slice(value).map_err(|error| broken(&format!("data: {error}")))
+}
+
 fn text<'a>(record: &IncomingRecord<'a>, name: &str) -> Result<&'a str, Undecodable> {
-    let bytes = record
-        .header(name)
-        .ok_or_else(|| broken(&format!("no header {name}")))?;
+    let bytes = record.header(name).ok_or_else(|| broken(&format!("no header {name}")))?;
     std::str::from_utf8(bytes).map_err(|_| broken(&format!("header {name} is not UTF-8")))
 }
 
@@ -149,19 +162,14 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(
     record: &IncomingRecord<'_>,
     name: &str,
 ) -> Result<T, Undecodable> {
-    text(record, name)?
-        .parse()
-        .map_err(|error| broken(&format!("header {name}: {error}")))
+    text(record, name)?.parse().map_err(|error| broken(&format!("header {name}: {error}")))
 }
 
 fn optional<T: FromStr<Err: std::fmt::Display>>(
     record: &IncomingRecord<'_>,
     name: &str,
 ) -> Result<Option<T>, Undecodable> {
-    record
-        .header(name)
-        .map(|_| parsed(record, name))
-        .transpose()
+    record.header(name).map(|_| parsed(record, name)).transpose()
 }
 
 fn broken(reason: &str) -> Undecodable {

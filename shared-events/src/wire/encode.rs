@@ -30,13 +30,13 @@ pub fn encode_event(recorded: &RecordedEvent) -> OutgoingRecord {
 }
 
 /// The record of a heartbeat.
+///
+/// # Panics
+/// Never: a heartbeat is plain data.
 #[must_use]
 pub fn encode_heartbeat(heartbeat: &Heartbeat) -> OutgoingRecord {
     let headers = Headers::new(
-        format!(
-            "{}/{}/{}",
-            heartbeat.store_id, heartbeat.epoch, heartbeat.sent_at
-        ),
+        format!("{}/{}/{}", heartbeat.store_id, heartbeat.epoch, heartbeat.sent_at),
         format!("/stores/{}", heartbeat.store_id),
         HEARTBEAT,
         heartbeat.sent_at.to_string(),
@@ -50,6 +50,9 @@ pub fn encode_heartbeat(heartbeat: &Heartbeat) -> OutgoingRecord {
 }
 
 /// The record of a command to a store.
+///
+/// # Panics
+/// Never: a command is plain data.
 #[must_use]
 pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
     let (command_type, value) = match &envelope.command {
@@ -71,11 +74,8 @@ pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
 /// The record that keeps what nobody could read: the original bytes and headers, origin and reason.
 #[must_use]
 pub fn dead_letter(record: &IncomingRecord<'_>, origin: &str, reason: &str) -> OutgoingRecord {
-    let mut headers: Vec<_> = record
-        .headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
-        .collect();
+    let mut headers: Vec<_> =
+        record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
     headers.push((header::ORIGIN.to_owned(), origin.into()));
     headers.push((header::REASON.to_owned(), reason.into()));
     OutgoingRecord {

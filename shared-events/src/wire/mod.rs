@@ -62,9 +62,6 @@ impl<'a> IncomingRecord<'a> {
     /// First header of a name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        self.headers
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| *value)
+        self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
     }
 }

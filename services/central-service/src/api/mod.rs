@@ -44,11 +44,7 @@ pub(super) struct FreshnessView {
 
 impl FreshnessView {
     fn new(seen: Seen, lag_events: u64) -> Self {
-        Self {
-            state: seen.freshness.name(),
-            age_ms: seen.age_ms,
-            lag_events,
-        }
+        Self { state: seen.freshness.name(), age_ms: seen.age_ms, lag_events }
     }
 }
 

@@ -23,10 +23,7 @@ pub(super) async fn livez() -> &'static str {
     responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
 )]
 pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuery>) -> Response {
-    let broker = state
-        .metrics
-        .trouble()
-        .map_or(Condition::Ok, Condition::Degraded);
+    let broker = state.metrics.trouble().map_or(Condition::Ok, Condition::Degraded);
     let stores = state.model.stores();
     let doubtful: Vec<String> = stores
         .iter()
@@ -34,24 +31,12 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
         .filter(|(_, freshness)| *freshness != Freshness::Fresh)
         .map(|(view, freshness)| format!("{} {}", view.id, freshness.name()))
         .collect();
-    let stores = if doubtful.is_empty() {
-        Condition::Ok
-    } else {
-        Condition::Degraded(doubtful.join(", "))
-    };
+    let stores =
+        if doubtful.is_empty() { Condition::Ok } else { Condition::Degraded(doubtful.join(", ")) };
     let checks = [
-        Check {
-            name: "read model",
-            condition: Condition::Ok,
-        },
-        Check {
-            name: "broker",
-            condition: broker,
-        },
-        Check {
-            name: "stores",
-            condition: stores,
-        },
+        Check { name: "read model", condition: Condition::Ok },
+        Check { name: "broker", condition: broker },
+        Check { name: "stores", condition: stores },
     ];
     readiness(&checks, &query)
 }
@@ -60,15 +45,9 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200)))]
 pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
     for view in state.model.stores() {
-        let label = StoreLabel {
-            store: view.id.to_string(),
-        };
+        let label = StoreLabel { store: view.id.to_string() };
         let fresh = state.model.seen(&view).freshness == Freshness::Fresh;
-        state
-            .metrics
-            .fresh
-            .get_or_create(&label)
-            .set(i64::from(fresh));
+        state.metrics.fresh.get_or_create(&label).set(i64::from(fresh));
         let lag = i64::try_from(view.missing).unwrap_or(i64::MAX);
         state.metrics.lag_events.get_or_create(&label).set(lag);
     }

@@ -55,11 +55,7 @@ impl Item {
             quantity: on_hand,
             on_hand,
             reserved,
-            available: if sellable {
-                available(on_hand, reserved)
-            } else {
-                0
-            },
+            available: if sellable { available(on_hand, reserved) } else { 0 },
             version: level.map_or(0, |level| level.version.get()),
             sequence: level.map_or(0, |level| level.sequence.get()),
             freshness: FreshnessView::new(seen, view.missing),
@@ -111,10 +107,7 @@ pub(super) async fn global(
             Some(Item::new(&state, view, sku.clone(), Some(level)).0)
         })
         .collect();
-    let worst = views
-        .iter()
-        .map(|view| state.model.seen(view).freshness)
-        .max_by_key(doubt);
+    let worst = views.iter().map(|view| state.model.seen(view).freshness).max_by_key(doubt);
     let on_hand = stores.iter().map(|item| item.on_hand).sum();
     Ok(Json(Global {
         quantity: on_hand,
@@ -201,32 +194,20 @@ pub(super) async fn items(
     let reader = state.reader.clone();
     let skus = tokio::task::spawn_blocking(move || {
         let after = query.after.as_ref().map_or("", Sku::as_str);
-        reader
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .skus(index, after, limit)
+        reader.lock().unwrap_or_else(PoisonError::into_inner).skus(index, after, limit)
     })
     .await
     .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
     .map_err(|error| {
         tracing::error!(%error, "the database cannot be read");
-        Problem::new(
-            ErrorCode::Internal,
-            "the database cannot be read; the log has the cause",
-        )
+        Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
     })?;
     // The order comes from the database, the numbers from memory, as in every other answer.
-    let items = skus
-        .iter()
-        .filter_map(|sku| Sku::parse(sku).ok())
-        .map(|sku| {
-            let level = state.model.level(index, &sku);
-            Item::new(&state, &view, sku, level.as_ref()).0
-        });
-    Ok(Json(Items {
-        items: items.collect(),
-        next: skus.get(limit - 1).cloned(),
-    }))
+    let items = skus.iter().filter_map(|sku| Sku::parse(sku).ok()).map(|sku| {
+        let level = state.model.level(index, &sku);
+        Item::new(&state, &view, sku, level.as_ref()).0
+    });
+    Ok(Json(Items { items: items.collect(), next: skus.get(limit - 1).cloned() }))
 }
 
 fn unknown(store: &StoreId) -> Problem {

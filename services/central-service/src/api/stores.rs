@@ -55,7 +55,5 @@ pub(super) async fn stores(Ctx(state): Ctx<State>) -> Json<Stores> {
         digest: view.digest.to_string(),
         reported_digest: view.witness.digest,
     });
-    Json(Stores {
-        stores: stores.collect(),
-    })
+    Json(Stores { stores: stores.collect() })
 }

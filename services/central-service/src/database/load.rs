@@ -29,24 +29,13 @@ pub struct Loaded {
 
 pub(super) fn load(connection: &Connection) -> Result<Loaded, Error> {
     Ok(Loaded {
-        cluster_id: rows(connection, "SELECT cluster_id FROM source", |row| {
-            Ok(row.get(0)?)
-        })?
-        .pop(),
+        cluster_id: rows(connection, "SELECT cluster_id FROM source", |row| Ok(row.get(0)?))?.pop(),
         stores: stores(connection)?,
         trackers: trackers(connection)?,
         levels: levels(connection)?,
-        positions: rows(
-            connection,
-            "SELECT topic, partition, next FROM positions",
-            |row| {
-                Ok(Position {
-                    topic: row.get(0)?,
-                    partition: row.get(1)?,
-                    next: Offset(row.get(2)?),
-                })
-            },
-        )?,
+        positions: rows(connection, "SELECT topic, partition, next FROM positions", |row| {
+            Ok(Position { topic: row.get(0)?, partition: row.get(1)?, next: Offset(row.get(2)?) })
+        })?,
     })
 }
 
@@ -64,14 +53,8 @@ fn stores(connection: &Connection) -> Result<Vec<(StoreId, Witness)>, Error> {
         Ok((index, (store, witness)))
     })?;
     // Levels name a store by its index, and the index is the place in memory.
-    if stores
-        .iter()
-        .zip(0_u32..)
-        .any(|((index, _), place)| *index != place)
-    {
-        return Err(Error::Broken(
-            "stores are not numbered 0, 1, 2 …".to_owned(),
-        ));
+    if stores.iter().zip(0_u32..).any(|((index, _), place)| *index != place) {
+        return Err(Error::Broken("stores are not numbered 0, 1, 2 …".to_owned()));
     }
     Ok(stores.into_iter().map(|(_, store)| store).collect())
 }
@@ -81,11 +64,7 @@ fn trackers(connection: &Connection) -> Result<Vec<(StoreIndex, Epoch, SequenceT
     let sql = "SELECT store, epoch, chunk, bits FROM tracker_chunks";
     for (owner, chunk, bits) in rows(connection, sql, |row| {
         let bits: Vec<u8> = row.get(3)?;
-        Ok((
-            (row.get(0)?, row.get(1)?),
-            unsigned(row.get(2)?),
-            chunk_of(&bits)?,
-        ))
+        Ok(((row.get(0)?, row.get(1)?), unsigned(row.get(2)?), chunk_of(&bits)?))
     })? {
         chunks.entry(owner).or_default().insert(chunk, bits);
     }
@@ -135,10 +114,7 @@ fn chunk_of(bytes: &[u8]) -> Result<Chunk, Error> {
     let mut chunk: Chunk = [0; 64];
     let (words, rest) = bytes.as_chunks::<8>();
     if words.len() != chunk.len() || !rest.is_empty() {
-        return Err(Error::Broken(format!(
-            "a tracker chunk has {} bytes",
-            bytes.len()
-        )));
+        return Err(Error::Broken(format!("a tracker chunk has {} bytes", bytes.len())));
     }
     for (word, bytes) in chunk.iter_mut().zip(words) {
         *word = u64::from_le_bytes(*bytes);

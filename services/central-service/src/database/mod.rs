@@ -14,11 +14,8 @@ pub use load::Loaded;
 pub use reader::{OutboxRow, Reader};
 pub use write::Write;
 
-const SCHEMA: Schema = Schema {
-    application_id: 0x4f6e_6832,
-    version: 1,
-    sql: include_str!("schema.sql"),
-};
+const SCHEMA: Schema =
+    Schema { application_id: 0x4f6e_6832, version: 1, sql: include_str!("schema.sql") };
 const DATABASE: &str = "central.db";
 const LOCK: &str = "central.lock";
 
@@ -63,10 +60,7 @@ impl Database {
     /// # Errors
     /// [`Error`].
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let in_folder = |source| Error::Folder {
-            path: folder.to_owned(),
-            source,
-        };
+        let in_folder = |source| Error::Folder { path: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(in_folder)?;
         let lock = File::create(folder.join(LOCK)).map_err(in_folder)?;
         match lock.try_lock() {
@@ -79,11 +73,7 @@ impl Database {
         // together.
         let connection = sqlite::open(&path, SCHEMA, Durability::Checkpoint)?;
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(Self {
-            connection,
-            path,
-            _lock: lock,
-        })
+        Ok(Self { connection, path, _lock: lock })
     }
 
     /// A reader beside this writer.

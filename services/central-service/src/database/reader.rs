@@ -41,19 +41,9 @@ impl Reader {
             let headers: String = row.get(3)?;
             let headers = serde_json::from_str(&headers)
                 .map_err(|error| Error::Broken(format!("outbox headers: {error}")))?;
-            let record = OutgoingRecord {
-                key: row.get(2)?,
-                headers,
-                value: row.get(4)?,
-            };
-            let publication = Publication {
-                topic: row.get(1)?,
-                record,
-            };
-            waiting.push(OutboxRow {
-                id: row.get(0)?,
-                publication,
-            });
+            let record = OutgoingRecord { key: row.get(2)?, headers, value: row.get(4)? };
+            let publication = Publication { topic: row.get(1)?, record };
+            waiting.push(OutboxRow { id: row.get(0)?, publication });
         }
         Ok(waiting)
     }

@@ -94,11 +94,7 @@ impl<'d> Write<'d> {
         let epoch = signed(epoch.get());
         self.transaction
             .prepare_cached("INSERT OR REPLACE INTO trackers VALUES (?1, ?2, ?3)")?
-            .execute(params![
-                store.0,
-                epoch,
-                signed(changes.applied_through.get())
-            ])?;
+            .execute(params![store.0, epoch, signed(changes.applied_through.get())])?;
         for (chunk, bits) in &changes.chunks {
             if let Some(bits) = bits {
                 let bytes: Vec<u8> = bits.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -140,12 +136,7 @@ impl<'d> Write<'d> {
             .prepare_cached(
                 "INSERT INTO outbox (topic, key, headers, value) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![
-                publication.topic,
-                record.key,
-                headers,
-                record.value
-            ])?;
+            .execute(params![publication.topic, record.key, headers, record.value])?;
         Ok(())
     }
 
@@ -154,9 +145,7 @@ impl<'d> Write<'d> {
     /// # Errors
     /// [`Error::Sqlite`].
     pub fn published(&self, through: i64) -> Result<(), Error> {
-        self.transaction
-            .prepare_cached("DELETE FROM outbox WHERE id <= ?1")?
-            .execute([through])?;
+        self.transaction.prepare_cached("DELETE FROM outbox WHERE id <= ?1")?.execute([through])?;
         Ok(())
     }
 

@@ -16,10 +16,7 @@ impl KafkaConfig {
     /// A real cluster.
     #[must_use]
     pub fn new(brokers: impl Into<String>) -> Self {
-        Self {
-            brokers: brokers.into(),
-            fetch_wait_ms: 500,
-        }
+        Self { brokers: brokers.into(), fetch_wait_ms: 500 }
     }
 
     pub(super) fn base(&self) -> ClientConfig {

@@ -57,17 +57,11 @@ impl KafkaLog {
     }
 
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
-        self.config
-            .base()
-            .create()
-            .map_err(|error| self.translate(&error))
+        self.config.base().create().map_err(|error| self.translate(&error))
     }
 
     fn reader(&self) -> Result<BaseConsumer, Error> {
-        self.config
-            .consumer()
-            .create()
-            .map_err(|error| self.translate(&error))
+        self.config.consumer().create().map_err(|error| self.translate(&error))
     }
 
     fn translate(&self, error: &KafkaError) -> Error {
@@ -79,11 +73,8 @@ impl EventLog for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error> {
         let admin = self.admin()?;
         let found = topics::partition_counts(&admin).map_err(|error| self.translate(&error))?;
-        let missing: Vec<_> = topics
-            .iter()
-            .filter(|topic| !found.contains_key(&topic.name))
-            .cloned()
-            .collect();
+        let missing: Vec<_> =
+            topics.iter().filter(|topic| !found.contains_key(&topic.name)).cloned().collect();
         if !missing.is_empty() {
             topics::create(&admin, &missing).map_err(|error| self.translate(&error))?;
         }
@@ -102,25 +93,23 @@ impl EventLog for KafkaLog {
         Ok(())
     }
 
-    fn extent(&self, topic: &str, partition: i32) -> Result<Extent, Error> {
-        let (low, high) = self
-            .reader()?
-            .fetch_watermarks(topic, partition, ANSWER_WITHIN)
-            .map_err(|error| self.translate(&error))?;
-        Ok(Extent {
-            low: Offset(low),
-            high: Offset(high),
-        })
+    fn extents(&self, topic: &TopicSpec) -> Result<Vec<Extent>, Error> {
+        let reader = self.reader()?;
+        (0..topic.partitions)
+            .map(|partition| {
+                let (low, high) = reader
+                    .fetch_watermarks(&topic.name, partition, ANSWER_WITHIN)
+                    .map_err(|error| self.translate(&error))?;
+                Ok(Extent { low: Offset(low), high: Offset(high) })
+            })
+            .collect()
     }
 
     fn cluster_id(&self) -> Result<String, Error> {
-        self.admin()?
-            .inner()
-            .fetch_cluster_id(ANSWER_WITHIN)
-            .ok_or_else(|| Error::Unreachable {
-                brokers: self.config.brokers.clone(),
-                detail: "no cluster id".to_owned(),
-            })
+        self.admin()?.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| Error::Unreachable {
+            brokers: self.config.brokers.clone(),
+            detail: "no cluster id".to_owned(),
+        })
     }
 
     fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
@@ -128,10 +117,7 @@ impl EventLog for KafkaLog {
     }
 
     fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
-        Ok(Box::new(subscriber::KafkaSubscriber::new(
-            &self.config,
-            positions,
-        )?))
+        Ok(Box::new(subscriber::KafkaSubscriber::new(&self.config, positions)?))
     }
 }
 
@@ -144,10 +130,7 @@ fn translate(brokers: &str, error: &KafkaError) -> Error {
             | Code::OperationTimedOut
             | Code::RequestTimedOut
             | Code::Resolve,
-        ) => Error::Unreachable {
-            brokers: brokers.to_owned(),
-            detail: error.to_string(),
-        },
+        ) => Error::Unreachable { brokers: brokers.to_owned(), detail: error.to_string() },
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
             Error::TopicMissing(error.to_string())
         }

@@ -75,10 +75,7 @@ impl KafkaPublisher {
             .producer()
             .create_with_context(Reports::default())
             .map_err(|error| translate(&config.brokers, &error))?;
-        Ok(Self {
-            brokers: config.brokers.clone(),
-            producer,
-        })
+        Ok(Self { brokers: config.brokers.clone(), producer })
     }
 
     fn reports(&self) -> &Reports {
@@ -118,20 +115,14 @@ impl KafkaPublisher {
         let mut batch = reports.batch.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if batch.prefix == batch.done.len() {
-                return Published {
-                    acknowledged: batch.prefix,
-                    error: None,
-                };
+                return Published { acknowledged: batch.prefix, error: None };
             }
             let error = match &batch.failure {
                 Some(failure) => Some(translate(&self.brokers, failure)),
                 None => cancel.is_cancelled().then_some(Error::Cancelled),
             };
             if error.is_some() {
-                return Published {
-                    acknowledged: batch.prefix,
-                    error,
-                };
+                return Published { acknowledged: batch.prefix, error };
             }
             batch = reports
                 .arrived
@@ -144,25 +135,12 @@ impl KafkaPublisher {
 
 impl Publisher for KafkaPublisher {
     fn publish(&mut self, records: &[Publication], cancel: &CancellationToken) -> Published {
-        *self
-            .reports()
-            .batch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Batch {
-            done: vec![false; records.len()],
-            ..Batch::default()
-        };
+        *self.reports().batch.lock().unwrap_or_else(PoisonError::into_inner) =
+            Batch { done: vec![false; records.len()], ..Batch::default() };
         for (index, publication) in records.iter().enumerate() {
             if let Err(error) = self.enqueue(index, publication, cancel) {
-                let batch = self
-                    .reports()
-                    .batch
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                return Published {
-                    acknowledged: batch.prefix,
-                    error: Some(error),
-                };
+                let batch = self.reports().batch.lock().unwrap_or_else(PoisonError::into_inner);
+                return Published { acknowledged: batch.prefix, error: Some(error) };
             }
         }
         self.wait(cancel)
@@ -170,13 +148,7 @@ impl Publisher for KafkaPublisher {
 }
 
 fn headers(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
-    headers.iter().fold(
-        OwnedHeaders::new_with_capacity(headers.len()),
-        |all, (key, value)| {
-            all.insert(Header {
-                key,
-                value: Some(value),
-            })
-        },
-    )
+    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
+        all.insert(Header { key, value: Some(value) })
+    })
 }

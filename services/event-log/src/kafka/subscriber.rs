@@ -32,10 +32,7 @@ impl KafkaSubscriber {
             .map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;
-        Ok(Self {
-            brokers: config.brokers.clone(),
-            consumer,
-        })
+        Ok(Self { brokers: config.brokers.clone(), consumer })
     }
 }
 
@@ -84,20 +81,13 @@ fn deliver(message: &BorrowedMessage<'_>, receive: &mut dyn FnMut(Received<'_>))
         topic: message.topic(),
         partition: message.partition(),
         offset: Offset(message.offset()),
-        record: IncomingRecord {
-            key: message.key(),
-            headers: &headers,
-            value: message.payload(),
-        },
+        record: IncomingRecord { key: message.key(), headers: &headers, value: message.payload() },
     });
 }
 
 fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<(&'a str, &'a [u8])> {
     message.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
-            .map(|header| (header.key, header.value.unwrap_or_default()))
-            .collect()
+        headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect()
     })
 }
 

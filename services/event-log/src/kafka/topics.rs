@@ -26,10 +26,7 @@ pub(super) fn partition_counts(admin: &Admin) -> KafkaResult<BTreeMap<String, i3
         .iter()
         .filter(|topic| topic.error().is_none())
         .map(|topic| {
-            (
-                topic.name().to_owned(),
-                i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
-            )
+            (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX))
         })
         .collect())
 }
@@ -65,10 +62,7 @@ fn wait_until_visible(admin: &Admin, topics: &[TopicSpec]) -> KafkaResult<()> {
         let led = |name: &str| {
             metadata.topics().iter().any(|topic| {
                 topic.name() == name
-                    && topic
-                        .partitions()
-                        .iter()
-                        .all(|partition| partition.leader() >= 0)
+                    && topic.partitions().iter().all(|partition| partition.leader() >= 0)
             })
         };
         if topics.iter().all(|topic| led(&topic.name)) {
@@ -89,10 +83,8 @@ pub(super) fn describe(admin: &Admin, topics: &[TopicSpec]) -> KafkaResult<Vec<T
         .iter()
         .filter(|topic| topics.iter().any(|wanted| wanted.name == topic.name()))
         .collect();
-    let resources: Vec<_> = found
-        .iter()
-        .map(|topic| ResourceSpecifier::Topic(topic.name()))
-        .collect();
+    let resources: Vec<_> =
+        found.iter().map(|topic| ResourceSpecifier::Topic(topic.name())).collect();
     let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
     let described = block_on(admin.describe_configs(&resources, &options))?;
     found

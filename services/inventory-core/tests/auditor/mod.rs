@@ -18,9 +18,8 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn command(&self, current: Version) -> StockCommand {
         let sku: Sku = "ABC-1".parse().expect("valid");
-        let expected_version = self
-            .seen
-            .map(|off| Version::new(current.get().saturating_add_signed(off)));
+        let expected_version =
+            self.seen.map(|off| Version::new(current.get().saturating_add_signed(off)));
         let (reason, reference) = (self.reason.clone(), self.reason.clone());
         match self.change {
             Ok(count) => StockCommand::Replace(ReplaceStock {
@@ -54,39 +53,20 @@ pub(crate) struct Book {
 /// Why the auditor would refuse, as numbers.
 #[derive(Debug, PartialEq)]
 pub(crate) enum No {
-    Version {
-        seen: i128,
-        now: i128,
-    },
-    Short {
-        wanted: i128,
-        free: i128,
-        shelf: i128,
-    },
-    Full {
-        shelf: i128,
-        more: i128,
-    },
+    Version { seen: i128, now: i128 },
+    Short { wanted: i128, free: i128, shelf: i128 },
+    Full { shelf: i128, more: i128 },
 }
 
 impl Book {
     pub(crate) fn free(&self) -> i128 {
-        if self.promised > self.shelf {
-            0
-        } else {
-            self.shelf - self.promised
-        }
+        if self.promised > self.shelf { 0 } else { self.shelf - self.promised }
     }
 
     pub(crate) fn apply(&mut self, asked: &Asked) -> Result<(), No> {
-        let seen = asked
-            .seen
-            .map(|off| (self.changes + i128::from(off)).max(0));
+        let seen = asked.seen.map(|off| (self.changes + i128::from(off)).max(0));
         if seen.is_some_and(|seen| seen != self.changes) {
-            return Err(No::Version {
-                seen: seen.unwrap_or_default(),
-                now: self.changes,
-            });
+            return Err(No::Version { seen: seen.unwrap_or_default(), now: self.changes });
         }
         let free = self.free();
         let full = i128::from(MAX_UNITS);
@@ -100,17 +80,10 @@ impl Book {
                     OnShortfall::RecordDiscrepancy => i128::MIN,
                 };
                 if after > full {
-                    return Err(No::Full {
-                        shelf: self.shelf,
-                        more: delta.into(),
-                    });
+                    return Err(No::Full { shelf: self.shelf, more: delta.into() });
                 }
                 if delta < 0 && after < floor {
-                    return Err(No::Short {
-                        wanted: -i128::from(delta),
-                        free,
-                        shelf: self.shelf,
-                    });
+                    return Err(No::Short { wanted: -i128::from(delta), free, shelf: self.shelf });
                 }
                 self.walked_out += if after < 0 { -after } else { 0 };
                 self.shelf = after.max(0);
@@ -124,23 +97,17 @@ impl Book {
 impl From<Rejection> for No {
     fn from(rejection: Rejection) -> Self {
         match rejection {
-            Rejection::VersionConflict { expected, current } => Self::Version {
-                seen: expected.get().into(),
-                now: current.get().into(),
-            },
-            Rejection::InsufficientStock {
-                requested,
-                available,
-                on_hand,
-            } => Self::Short {
+            Rejection::VersionConflict { expected, current } => {
+                Self::Version { seen: expected.get().into(), now: current.get().into() }
+            }
+            Rejection::InsufficientStock { requested, available, on_hand } => Self::Short {
                 wanted: requested.into(),
                 free: available.into(),
                 shelf: on_hand.into(),
             },
-            Rejection::LevelOutOfRange { on_hand, delta } => Self::Full {
-                shelf: on_hand.into(),
-                more: delta.into(),
-            },
+            Rejection::LevelOutOfRange { on_hand, delta } => {
+                Self::Full { shelf: on_hand.into(), more: delta.into() }
+            }
         }
     }
 }

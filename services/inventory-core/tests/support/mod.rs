@@ -20,36 +20,24 @@ pub(crate) struct When {
 
 /// The item to which all this happened.
 pub(crate) fn given<const N: usize>(history: [StockEvent; N]) -> Given {
-    Given {
-        item: StockItem::default(),
-    }
-    .after(&history)
+    Given { item: StockItem::default() }.after(&history)
 }
 
 impl Given {
     pub(crate) fn when(self, command: StockCommand) -> When {
-        When {
-            decided: decide(&self.item, &command),
-            item: self.item,
-        }
+        When { decided: decide(&self.item, &command), item: self.item }
     }
 
     /// Checks the levels along the way.
     #[track_caller]
     pub(crate) fn has(self, on_hand: i64, reserved: i64, available: i64) -> Self {
         let levels = (self.item.on_hand, self.item.reserved, self.item.available());
-        assert_eq!(
-            levels,
-            (on_hand, reserved, available),
-            "on hand, reserved, available"
-        );
+        assert_eq!(levels, (on_hand, reserved, available), "on hand, reserved, available");
         self
     }
 
     fn after(mut self, events: &[StockEvent]) -> Self {
-        events
-            .iter()
-            .for_each(|event| evolve(&mut self.item, event));
+        events.iter().for_each(|event| evolve(&mut self.item, event));
         self
     }
 }
@@ -125,11 +113,7 @@ pub(crate) fn sell(units: i64) -> StockCommand {
 
 /// "The shelf cannot cover it."
 pub(crate) fn insufficient(requested: i64, available: i64, on_hand: i64) -> Rejection {
-    Rejection::InsufficientStock {
-        requested,
-        available,
-        on_hand,
-    }
+    Rejection::InsufficientStock { requested, available, on_hand }
 }
 
 /// "Somebody else changed it."

@@ -31,7 +31,13 @@ pub(crate) struct Args {
     #[arg(long, env = "ONHAND_KAFKA", value_name = "HOST:PORT,…", value_parser = cli::brokers)]
     kafka: Option<String>,
     /// Names of the stores.
-    #[arg(long, env = "ONHAND_STORES", default_value = "A,B,C", value_delimiter = ',', value_name = "IDS")]
+    #[arg(
+        long,
+        env = "ONHAND_STORES",
+        default_value = "A,B,C",
+        value_delimiter = ',',
+        value_name = "IDS"
+    )]
     stores: Vec<StoreId>,
     /// Keep journals and database here; without it they go when the program ends.
     #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
@@ -96,10 +102,7 @@ async fn bind(args: &Args) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-fn broker(
-    args: &Args,
-    topics: &Topics,
-) -> anyhow::Result<(Arc<dyn EventLog>, Option<MockBroker>)> {
+fn broker(args: &Args, topics: &Topics) -> anyhow::Result<(Arc<dyn EventLog>, Option<MockBroker>)> {
     if let Some(kafka) = &args.kafka {
         return Ok((Arc::new(KafkaLog::new(KafkaConfig::new(kafka))), None));
     }

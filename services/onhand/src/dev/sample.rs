@@ -20,7 +20,8 @@ const CATALOGUE: [(&str, i64); 6] = [
 /// Puts the catalogue on a store's shelf, once in its journal's life.
 pub(super) fn stock(store: &StoreId, app: &App) {
     let handle = app.handle();
-    let requests: Vec<_> = CATALOGUE.iter().filter_map(|(sku, units)| request(sku, *units)).collect();
+    let requests: Vec<_> =
+        CATALOGUE.iter().filter_map(|(sku, units)| request(sku, *units)).collect();
     let store = store.clone();
     // The writer starts with the service; the answer is awaited beside it.
     tokio::spawn(async move {

@@ -123,14 +123,12 @@ pub(super) fn verdict(
 fn rejected(rejection: &Rejection, by_precondition: bool) -> Problem {
     let detail = rejection.to_string();
     match *rejection {
-        Rejection::InsufficientStock {
-            requested,
-            available,
-            on_hand,
-        } => Problem::new(ErrorCode::InsufficientStock, detail)
-            .fact("requested", requested)
-            .fact("available", available)
-            .fact("onHand", on_hand),
+        Rejection::InsufficientStock { requested, available, on_hand } => {
+            Problem::new(ErrorCode::InsufficientStock, detail)
+                .fact("requested", requested)
+                .fact("available", available)
+                .fact("onHand", on_hand)
+        }
         Rejection::VersionConflict { expected, current } => {
             let code = if by_precondition {
                 ErrorCode::PreconditionFailed
@@ -138,11 +136,7 @@ fn rejected(rejection: &Rejection, by_precondition: bool) -> Problem {
                 ErrorCode::VersionConflict
             };
             Problem::new(code, detail)
-                .field(if by_precondition {
-                    "if-match"
-                } else {
-                    "expectedVersion"
-                })
+                .field(if by_precondition { "if-match" } else { "expectedVersion" })
                 .fact("expectedVersion", expected.get())
                 .fact("currentVersion", current.get())
         }
@@ -167,17 +161,10 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
 
 pub(super) fn unreadable(error: &journal::Error) -> Problem {
     tracing::error!(%error, "the journal cannot be read");
-    Problem::new(
-        ErrorCode::Internal,
-        "the journal cannot be read; the log has the cause",
-    )
+    Problem::new(ErrorCode::Internal, "the journal cannot be read; the log has the cause")
 }
 
 /// A version from its wire form.
 pub(super) fn version_of(tag: &str) -> Option<Version> {
-    tag.strip_prefix('"')?
-        .strip_suffix('"')?
-        .parse()
-        .ok()
-        .map(Version::new)
+    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Version::new)
 }

@@ -93,11 +93,7 @@ pub(super) async fn batch(
     for (number, line) in lines {
         match parse(&state.store, key.as_ref(), number, line) {
             Ok((id, command)) => {
-                requests.push(Request {
-                    command,
-                    id,
-                    traceparent: traceparent.clone(),
-                });
+                requests.push(Request { command, id, traceparent: traceparent.clone() });
                 parsed.push((number, None));
             }
             Err(problem) => parsed.push((number, Some(problem))),
@@ -132,10 +128,7 @@ fn split(body: &Bytes) -> Result<Vec<(usize, &[u8])>, Problem> {
         .map(|(line, number)| (number, line))
         .collect();
     if lines.len() > MAX_LINES {
-        let detail = format!(
-            "a batch has at most {MAX_LINES} lines, this one has {}",
-            lines.len()
-        );
+        let detail = format!("a batch has at most {MAX_LINES} lines, this one has {}", lines.len());
         return Err(Problem::new(ErrorCode::BodyTooLarge, detail).fact("maxLines", MAX_LINES));
     }
     Ok(lines)
@@ -152,11 +145,11 @@ fn parse(
     let id = match (line.command_id, key) {
         (Some(id), _) => Some(id),
         (None, None) => None,
-        (None, Some(key)) => Some(CommandId::parse(&format!("{key}:{number}")).map_err(
-            |error| {
+        (None, Some(key)) => {
+            Some(CommandId::parse(&format!("{key}:{number}")).map_err(|error| {
                 Problem::new(ErrorCode::InvalidField, error.to_string()).field("idempotency-key")
-            },
-        )?),
+            })?)
+        }
     };
     let command = match (line.quantity, line.delta) {
         (Some(quantity), None) => {
@@ -190,13 +183,9 @@ fn parse(
 
 fn result(line: usize, outcome: Result<(Accepted, bool), Problem>) -> LineResult {
     match outcome {
-        Ok((accepted, repeated)) => LineResult {
-            line,
-            status: 200,
-            repeated,
-            accepted: Some(accepted),
-            problem: None,
-        },
+        Ok((accepted, repeated)) => {
+            LineResult { line, status: 200, repeated, accepted: Some(accepted), problem: None }
+        }
         Err(problem) => LineResult {
             line,
             status: problem.code().status().as_u16(),

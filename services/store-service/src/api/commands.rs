@@ -163,12 +163,7 @@ pub(super) async fn adjust(
 
 async fn execute(state: &State, headers: &HeaderMap, parsed: Parsed) -> Result<Response, Problem> {
     let (request, by_precondition) = request(state, headers, parsed)?;
-    let answer = state
-        .writer
-        .execute(vec![request])
-        .await
-        .map_err(refused)?
-        .pop();
+    let answer = state.writer.execute(vec![request]).await.map_err(refused)?.pop();
     let answer = answer.ok_or_else(|| Problem::new(ErrorCode::Internal, "no answer"))?;
     let (accepted, repeated) = verdict(answer, by_precondition)?;
     let tag = entity_tag(accepted.version);
@@ -186,9 +181,7 @@ async fn execute(state: &State, headers: &HeaderMap, parsed: Parsed) -> Result<R
 /// Joins body and headers; what they both say must agree.
 fn request(state: &State, headers: &HeaderMap, parsed: Parsed) -> Result<(Request, bool), Problem> {
     require_store(&state.store, &parsed.store)?;
-    let Parsed {
-        id, mut command, ..
-    } = parsed;
+    let Parsed { id, mut command, .. } = parsed;
     let id = match (id, idempotency_key(headers)?) {
         (Some(id), Some(key)) if id != key => {
             let detail = "commandId and Idempotency-Key differ; use one of them";
@@ -202,35 +195,22 @@ fn request(state: &State, headers: &HeaderMap, parsed: Parsed) -> Result<(Reques
             StockCommand::Replace(command) => &mut command.expected_version,
             StockCommand::Adjust(command) => &mut command.expected_version,
         };
-        if expected
-            .replace(version)
-            .is_some_and(|body| body != version)
-        {
+        if expected.replace(version).is_some_and(|body| body != version) {
             let detail = "expectedVersion and If-Match differ; use one of them";
             return Err(Problem::new(ErrorCode::InvalidField, detail).field("expectedVersion"));
         }
     }
     let traceparent = traceparent(headers);
-    Ok((
-        Request {
-            command,
-            id,
-            traceparent,
-        },
-        precondition.is_some(),
-    ))
+    Ok((Request { command, id, traceparent }, precondition.is_some()))
 }
 
 pub(super) fn require_store(ours: &StoreId, asked: &StoreId) -> Result<(), Problem> {
     if ours == asked {
         return Ok(());
     }
-    Err(Problem::new(
-        ErrorCode::WrongStore,
-        format!("this is store {ours}, not {asked}"),
-    )
-    .field("storeId")
-    .fact("storeId", ours.as_str()))
+    Err(Problem::new(ErrorCode::WrongStore, format!("this is store {ours}, not {asked}"))
+        .field("storeId")
+        .fact("storeId", ours.as_str()))
 }
 
 /// The `Idempotency-Key`: a quoted string by the draft, bare by habit.
@@ -239,10 +219,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<CommandId>, 
         return Ok(None);
     };
     let text = value.to_str().unwrap_or_default();
-    let bare = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text);
+    let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     CommandId::parse(bare).map(Some).map_err(|error| {
         Problem::new(ErrorCode::InvalidField, error.to_string()).field(IDEMPOTENCY_KEY)
     })
@@ -257,13 +234,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);
     };
-    value
-        .to_str()
-        .ok()
-        .and_then(version_of)
-        .map(Some)
-        .ok_or_else(|| {
-            let detail = "If-Match is one version in quotes, as an ETag of this service";
-            Problem::new(ErrorCode::InvalidField, detail).field("if-match")
-        })
+    value.to_str().ok().and_then(version_of).map(Some).ok_or_else(|| {
+        let detail = "If-Match is one version in quotes, as an ETag of this service";
+        Problem::new(ErrorCode::InvalidField, detail).field("if-match")
+    })
 }

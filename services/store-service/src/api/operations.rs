@@ -35,14 +35,8 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
         }
     };
     let checks = [
-        Check {
-            name: "journal",
-            condition: Condition::Ok,
-        },
-        Check {
-            name: "relay",
-            condition: relay,
-        },
+        Check { name: "journal", condition: Condition::Ok },
+        Check { name: "relay", condition: relay },
     ];
     readiness(&checks, &query)
 }
@@ -53,33 +47,20 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
     let gauges = &state.metrics;
     gauges.outbox_depth.set(signed(depth(&state)));
     gauges.outbox_oldest_seconds.set(oldest_seconds(&state));
-    gauges
-        .head
-        .set(signed(state.outbox.committed().head.sequence.get()));
-    gauges
-        .items
-        .set(i64::try_from(state.shelf.len()).unwrap_or(i64::MAX));
+    gauges.head.set(signed(state.outbox.committed().head.sequence.get()));
+    gauges.items.set(i64::try_from(state.shelf.len()).unwrap_or(i64::MAX));
     metrics::render(gauges.registry())
 }
 
 fn depth(state: &State) -> u64 {
     let published = state.outbox.published_through().get();
-    state
-        .outbox
-        .committed()
-        .head
-        .sequence
-        .get()
-        .saturating_sub(published)
+    state.outbox.committed().head.sequence.get().saturating_sub(published)
 }
 
 /// Age of the oldest event the broker has not acknowledged, in seconds; 0 when there is none.
 fn oldest_seconds(state: &State) -> i64 {
     let reader = state.reader.lock().unwrap_or_else(PoisonError::into_inner);
-    let oldest = reader
-        .occurred_after(state.outbox.published_through())
-        .ok()
-        .flatten();
+    let oldest = reader.occurred_after(state.outbox.published_through()).ok().flatten();
     let age = |at: Timestamp| clock::unix_millis().saturating_sub(at.unix_millis()) / 1_000;
     oldest.map_or(0, age).max(0)
 }

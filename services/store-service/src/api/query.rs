@@ -81,10 +81,7 @@ pub(super) async fn items(
     let limit = limit(query.limit)?;
     let page = state.shelf.page(query.after.as_ref(), limit);
     let next = page.get(limit - 1).map(|(sku, _)| sku.clone());
-    let items = page
-        .into_iter()
-        .map(|(sku, item)| Item::new(store.clone(), sku, &item))
-        .collect();
+    let items = page.into_iter().map(|(sku, item)| Item::new(store.clone(), sku, &item)).collect();
     Ok(Json(Items { items, next }))
 }
 
@@ -177,19 +174,11 @@ fn history(
     as_of: Option<AsOf>,
     limit: usize,
 ) -> Result<History, Problem> {
-    let item = reader
-        .item(sku, as_of)
-        .map_err(|error| unreadable(&error))?;
-    let recorded = reader
-        .history(sku, after, as_of, limit)
-        .map_err(|error| unreadable(&error))?;
+    let item = reader.item(sku, as_of).map_err(|error| unreadable(&error))?;
+    let recorded = reader.history(sku, after, as_of, limit).map_err(|error| unreadable(&error))?;
     let next = recorded.get(limit - 1).map(|event| event.id.sequence.get());
     let events = recorded.iter().map(event).collect();
-    Ok(History {
-        item: Item::new(store, sku.clone(), &item),
-        events,
-        next,
-    })
+    Ok(History { item: Item::new(store, sku.clone(), &item), events, next })
 }
 
 fn event(recorded: &RecordedEvent) -> Event {
@@ -230,9 +219,6 @@ fn require_known(state: &State, store: &StoreId) -> Result<(), Problem> {
     if *store == state.store {
         return Ok(());
     }
-    let detail = format!(
-        "this is store {}, which knows nothing of {store}",
-        state.store
-    );
+    let detail = format!("this is store {}, which knows nothing of {store}", state.store);
     Err(Problem::new(ErrorCode::UnknownStore, detail).field("storeId"))
 }

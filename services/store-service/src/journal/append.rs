@@ -57,9 +57,8 @@ pub struct Append<'j> {
 
 impl<'j> Append<'j> {
     pub(super) fn begin(journal: &'j mut Journal) -> Result<Self, Error> {
-        let transaction = journal
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction =
+            journal.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Self {
             transaction,
             identity: &journal.identity,
@@ -79,9 +78,7 @@ impl<'j> Append<'j> {
             "SELECT fingerprint, sequence, rejection FROM commands WHERE command_id = ?1",
         )?;
         let row: Option<([u8; 16], Option<i64>, Option<String>)> = statement
-            .query_row([id.as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
+            .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
         let Some((fingerprint, sequence, rejection)) = row else {
             return Ok(None);
@@ -95,10 +92,7 @@ impl<'j> Append<'j> {
             (None, Some(rejection)) => Verdict::Rejected(read_rejection(&rejection)?),
             (None, None) => return Ok(None),
         };
-        Ok(Some(RecordedCommand {
-            fingerprint,
-            verdict,
-        }))
+        Ok(Some(RecordedCommand { fingerprint, verdict }))
     }
 
     /// Appends an event at the end of the chain.
@@ -137,11 +131,7 @@ impl<'j> Append<'j> {
         self.head = Head { sequence, hash };
         let (store, epoch) = (self.identity.store.clone(), self.identity.epoch);
         Ok(RecordedEvent {
-            id: EventId {
-                store,
-                epoch,
-                sequence,
-            },
+            id: EventId { store, epoch, sequence },
             sku: new.sku,
             occurred_at: new.occurred_at,
             cause: new.cause,
@@ -206,32 +196,16 @@ impl<'j> Append<'j> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum StoredRejection {
-    InsufficientStock {
-        requested: i64,
-        available: i64,
-        on_hand: i64,
-    },
-    VersionConflict {
-        expected: Version,
-        current: Version,
-    },
-    LevelOutOfRange {
-        on_hand: i64,
-        delta: i64,
-    },
+    InsufficientStock { requested: i64, available: i64, on_hand: i64 },
+    VersionConflict { expected: Version, current: Version },
+    LevelOutOfRange { on_hand: i64, delta: i64 },
 }
 
 fn write_rejection(rejection: &Rejection) -> String {
     let stored = match *rejection {
-        Rejection::InsufficientStock {
-            requested,
-            available,
-            on_hand,
-        } => StoredRejection::InsufficientStock {
-            requested,
-            available,
-            on_hand,
-        },
+        Rejection::InsufficientStock { requested, available, on_hand } => {
+            StoredRejection::InsufficientStock { requested, available, on_hand }
+        }
         Rejection::VersionConflict { expected, current } => {
             StoredRejection::VersionConflict { expected, current }
         }
@@ -246,15 +220,9 @@ fn read_rejection(text: &str) -> Result<Rejection, Error> {
     let stored = serde_json::from_str(text)
         .map_err(|error| Error::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
     Ok(match stored {
-        StoredRejection::InsufficientStock {
-            requested,
-            available,
-            on_hand,
-        } => Rejection::InsufficientStock {
-            requested,
-            available,
-            on_hand,
-        },
+        StoredRejection::InsufficientStock { requested, available, on_hand } => {
+            Rejection::InsufficientStock { requested, available, on_hand }
+        }
         StoredRejection::VersionConflict { expected, current } => {
             Rejection::VersionConflict { expected, current }
         }

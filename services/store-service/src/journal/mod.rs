@@ -19,11 +19,8 @@ pub use append::{Append, NewEvent, RecordedCommand, Verdict};
 pub use chain::ChainHash;
 pub use read::{AsOf, Reader};
 
-const SCHEMA: Schema = Schema {
-    application_id: 0x4f6e_6831,
-    version: 1,
-    sql: include_str!("schema.sql"),
-};
+const SCHEMA: Schema =
+    Schema { application_id: 0x4f6e_6831, version: 1, sql: include_str!("schema.sql") };
 const DATABASE: &str = "journal.db";
 const LOCK: &str = "journal.lock";
 
@@ -72,11 +69,7 @@ pub enum Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        if sqlite::is_full(&error) {
-            Self::Full
-        } else {
-            Self::Sqlite(error)
-        }
+        if sqlite::is_full(&error) { Self::Full } else { Self::Sqlite(error) }
     }
 }
 
@@ -121,10 +114,7 @@ impl Journal {
         store: &StoreId,
         mut replay: impl FnMut(&RecordedEvent),
     ) -> Result<Self, Error> {
-        let in_folder = |source| Error::Folder {
-            path: folder.to_owned(),
-            source,
-        };
+        let in_folder = |source| Error::Folder { path: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(in_folder)?;
         let lock = lock(folder)?;
         let path = folder.join(DATABASE);
@@ -137,23 +127,12 @@ impl Journal {
         let (identity, published_through) = read::identity(&connection)?;
         if identity.store != *store {
             let (found, wanted) = (identity.store, store.clone());
-            return Err(Error::OtherStore {
-                path: folder.to_owned(),
-                found,
-                wanted,
-            });
+            return Err(Error::OtherStore { path: folder.to_owned(), found, wanted });
         }
         let head = read::walk(&connection, &identity, &mut replay)?;
         // A cursor ahead of the head is what a lost tail leaves behind: never skip what comes next.
         let published_through = published_through.min(head.sequence);
-        Ok(Self {
-            connection,
-            identity,
-            head,
-            published_through,
-            path,
-            _lock: lock,
-        })
+        Ok(Self { connection, identity, head, published_through, path, _lock: lock })
     }
 
     /// Whose it is.
@@ -204,10 +183,7 @@ pub fn verify(folder: &Path) -> Result<(Identity, Head), Error> {
 
 fn lock(folder: &Path) -> Result<File, Error> {
     // A file of its own: closing any handle of a database file drops SQLite's own locks on it.
-    let in_folder = |source| Error::Folder {
-        path: folder.to_owned(),
-        source,
-    };
+    let in_folder = |source| Error::Folder { path: folder.to_owned(), source };
     let file = File::create(folder.join(LOCK)).map_err(in_folder)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -217,18 +193,14 @@ fn lock(folder: &Path) -> Result<File, Error> {
 }
 
 fn broken(sequence: Sequence, reason: impl Into<String>) -> Error {
-    Error::Broken {
-        sequence,
-        reason: reason.into(),
-    }
+    Error::Broken { sequence, reason: reason.into() }
 }
 
 fn unreadable(sequence: Sequence, error: &InvalidEventData) -> Error {
     match error {
-        InvalidEventData::UnknownType(name) => broken(
-            sequence,
-            format!("{name} is unknown to this version; use the newer program"),
-        ),
+        InvalidEventData::UnknownType(name) => {
+            broken(sequence, format!("{name} is unknown to this version; use the newer program"))
+        }
         InvalidEventData::Malformed { .. } => broken(sequence, error.to_string()),
     }
 }

@@ -34,10 +34,7 @@ impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let connection = sqlite::open_read_only(path, SCHEMA)?;
         let (identity, _) = identity(&connection)?;
-        Ok(Self {
-            connection,
-            identity,
-        })
+        Ok(Self { connection, identity })
     }
 
     /// Events `from ..= through`, at most `limit`, in order.
@@ -53,11 +50,8 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence LIMIT ?3"
         ))?;
-        let rows = statement.query(params![
-            signed(from.get()),
-            signed(through.get()),
-            limit_of(limit)
-        ])?;
+        let rows =
+            statement.query(params![signed(from.get()), signed(through.get()), limit_of(limit)])?;
         collect(rows, &self.identity)
     }
 
@@ -95,10 +89,7 @@ impl Reader {
         let last = self.last_sequence(sku, as_of)?;
         if last > Sequence::ZERO {
             // Events carry absolute levels: the last one says it all.
-            evolve(
-                &mut item,
-                &event(&self.connection, &self.identity, last)?.event,
-            );
+            evolve(&mut item, &event(&self.connection, &self.identity, last)?.event);
         }
         Ok(item)
     }
@@ -108,10 +99,7 @@ impl Reader {
     /// # Errors
     /// [`Error`].
     pub fn occurred_after(&self, sequence: Sequence) -> Result<Option<Timestamp>, Error> {
-        Ok(self
-            .events(sequence.next(), Sequence::MAX, 1)?
-            .first()
-            .map(|event| event.occurred_at))
+        Ok(self.events(sequence.next(), Sequence::MAX, 1)?.first().map(|event| event.occurred_at))
     }
 
     /// Sequence of an item's last event at a point; 0 when it had none.
@@ -142,10 +130,7 @@ pub(super) fn identity(connection: &Connection) -> Result<(Identity, Sequence), 
     )?;
     let store = StoreId::parse(&store)
         .map_err(|error| broken(Sequence::ZERO, format!("its store: {error}")))?;
-    let identity = Identity {
-        store,
-        epoch: Epoch::new(epoch.unsigned_abs()),
-    };
+    let identity = Identity { store, epoch: Epoch::new(epoch.unsigned_abs()) };
     Ok((identity, Sequence::new(published.unsigned_abs())))
 }
 
@@ -155,13 +140,9 @@ pub(super) fn walk(
     identity: &Identity,
     visit: &mut dyn FnMut(&RecordedEvent),
 ) -> Result<Head, Error> {
-    let mut head = Head {
-        sequence: Sequence::ZERO,
-        hash: ChainHash::genesis(identity),
-    };
-    let mut statement = connection.prepare(&format!(
-        "SELECT {COLUMNS}, hash FROM events ORDER BY sequence"
-    ))?;
+    let mut head = Head { sequence: Sequence::ZERO, hash: ChainHash::genesis(identity) };
+    let mut statement =
+        connection.prepare(&format!("SELECT {COLUMNS}, hash FROM events ORDER BY sequence"))?;
     let mut rows = statement.query([])?;
     loop {
         let next = head.sequence.next();
@@ -171,10 +152,7 @@ pub(super) fn walk(
         };
         let raw = RawRow::read(row).map_err(unread)?;
         if raw.sequence != signed(next.get()) {
-            return Err(broken(
-                next,
-                format!("missing; the journal goes on at {}", raw.sequence),
-            ));
+            return Err(broken(next, format!("missing; the journal goes on at {}", raw.sequence)));
         }
         let hash = head.hash.next(&raw.chained(identity));
         let stored: [u8; 32] = row.get(7).map_err(unread)?;
@@ -182,10 +160,7 @@ pub(super) fn walk(
             return Err(broken(next, "its hash does not cover what stands there"));
         }
         visit(&raw.decode(identity)?);
-        head = Head {
-            sequence: next,
-            hash,
-        };
+        head = Head { sequence: next, hash };
     }
 }
 
@@ -251,11 +226,7 @@ impl<'a> RawRow<'a> {
         let sequence = Sequence::new(self.sequence.unsigned_abs());
         let invalid = |reason: String| broken(sequence, reason);
         Ok(RecordedEvent {
-            id: EventId {
-                store: identity.store.clone(),
-                epoch: identity.epoch,
-                sequence,
-            },
+            id: EventId { store: identity.store.clone(), epoch: identity.epoch, sequence },
             sku: Sku::parse(self.sku).map_err(|error| invalid(error.to_string()))?,
             occurred_at: Timestamp::from_unix_millis(self.occurred_at)
                 .map_err(|error| invalid(error.to_string()))?,
