@@ -1,0 +1,96 @@
+//! Who may depend on what: the design's table, held by a test.
+
+use std::collections::BTreeSet;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// For each crate everything it may name in `[dependencies]`.
+const ALLOWED: [(&str, &[&str]); 2] = [
+    ("shared-events", &["serde", "serde_json", "thiserror", "time"]),
+    ("inventory-core", &["shared-events", "thiserror", "xxhash-rust"]),
+];
+
+/// What a crate must not name.
+const BANNED: [(&str, &[&str]); 4] = [
+    ("event-log", &["rusqlite", "axum", "inventory-core"]),
+    ("service-kit", &["rdkafka", "event-log", "inventory-core", "shared-events"]),
+    ("store-service", &["rdkafka", "central-service", "backoff"]),
+    ("central-service", &["rdkafka", "store-service", "backoff"]),
+];
+
+/// Crates that one crate alone may name.
+const OWNERS: [(&str, &str); 2] = [("rdkafka", "event-log"), ("backoff", "service-kit")];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().no_deps().other_options(["--locked".to_owned()]).exec().unwrap()
+}
+
+fn dependencies(metadata: &Metadata, of: &str) -> BTreeSet<String> {
+    let package = metadata.packages.iter().find(|package| package.name == of).expect(of);
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind == DependencyKind::Normal)
+        .map(|dependency| dependency.name.clone())
+        .collect()
+}
+
+#[test]
+fn pure_crates_name_only_what_the_table_allows() {
+    let metadata = metadata();
+    for (of, allowed) in ALLOWED {
+        let found = dependencies(&metadata, of);
+        let allowed: BTreeSet<_> = allowed.iter().map(|s| (*s).to_owned()).collect();
+        let extra: Vec<_> = found.difference(&allowed).collect();
+        assert!(extra.is_empty(), "{of} must not depend on {extra:?}");
+    }
+}
+
+#[test]
+fn no_crate_names_what_the_table_bans() {
+    let metadata = metadata();
+    for (of, banned) in BANNED {
+        let found = dependencies(&metadata, of);
+        for name in banned {
+            assert!(!found.contains(*name), "{of} must not depend on {name}");
+        }
+    }
+}
+
+#[test]
+fn the_broker_client_and_the_backoff_crate_have_one_user_each() {
+    let metadata = metadata();
+    for (owned, owner) in OWNERS {
+        for package in &metadata.packages {
+            let names = dependencies(&metadata, &package.name);
+            assert_eq!(names.contains(owned), package.name == owner, "{} and {owned}", package.name);
+        }
+    }
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for_and_can_be_read_in_one_sitting() {
+    let metadata = metadata();
+    for package in &metadata.packages {
+        let source = package.manifest_path.parent().unwrap().join("src");
+        for file in rust_files(source.as_std_path()) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let name = file.display();
+            assert!(text.starts_with("//! "), "{name} has no module documentation");
+            assert!(text.lines().count() <= 500, "{name} has more than 500 lines");
+        }
+    }
+}
+
+fn rust_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}

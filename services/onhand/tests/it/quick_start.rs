@@ -1,0 +1,52 @@
+//! The README's quick start, against `onhand dev` as a newcomer runs it.
+
+use std::process::Stdio;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::process::{eventually, free_port, onhand};
+
+async fn post(client: &Client, url: String, body: Value) -> Value {
+    let request = client.post(url).header("content-type", "application/json");
+    let response = request.body(body.to_string()).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replace_at_one_store_and_adjust_at_another_add_up_at_the_centre() {
+    let port = free_port();
+    let mut dev = onhand()
+        .args(["dev", "--port", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let base = format!("http://127.0.0.1:{port}/api");
+    let client = Client::new();
+    eventually("dev answers", async || client.get(format!("{base}/stores")).send().await.ok()).await;
+
+    let replace = json!({"storeId": "A", "sku": "ABC-1", "quantity": 10});
+    let replaced = post(&client, format!("{base}/commands/inventory/replace"), replace).await;
+    assert_eq!(replaced["quantity"], 10);
+    let adjust = json!({"storeId": "B", "sku": "ABC-1", "delta": 5});
+    let adjusted = post(&client, format!("{base}/commands/inventory/adjust"), adjust).await;
+    assert_eq!(adjusted["quantity"], 5);
+    let global = eventually("the sum arrives", async || {
+        let url = format!("{base}/query/inventory/global/ABC-1");
+        let text = client.get(url).send().await.ok()?.text().await.ok()?;
+        let global: Value = serde_json::from_str(&text).ok()?;
+        (global["quantity"] == 15).then_some(global)
+    })
+    .await;
+    assert_eq!(global["sku"], "ABC-1");
+    assert_eq!(global["available"], 15);
+
+    let stopping = std::time::Instant::now();
+    let interrupted = std::process::Command::new("kill").arg("-INT").arg(dev.id().to_string()).status();
+    assert!(interrupted.unwrap().success());
+    let status = tokio::task::spawn_blocking(move || dev.wait().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(stopping.elapsed() < std::time::Duration::from_secs(5), "Ctrl-C took too long");
+}
