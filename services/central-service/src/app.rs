@@ -31,6 +31,7 @@ pub struct App {
     bell: Arc<Bell>,
     log: Arc<dyn EventLog>,
     topics: Topics,
+    model: Arc<ReadModel>,
     router: Router,
 }
 
@@ -71,9 +72,16 @@ impl App {
             bell: Arc::clone(&bell),
             projector: sender.clone(),
         };
-        let router =
-            api::router(api::State { model, metrics, reader: Arc::new(Mutex::new(list_reader)) });
-        Ok(Self { projector, sender, intake, outbound, bell, log, topics: config.topics, router })
+        let reader = Arc::new(Mutex::new(list_reader));
+        let router = api::router(api::State { model: Arc::clone(&model), metrics, reader });
+        let topics = config.topics;
+        Ok(Self { projector, sender, intake, outbound, bell, log, topics, model, router })
+    }
+
+    /// What queries see, for callers in this process.
+    #[must_use]
+    pub fn model(&self) -> Arc<ReadModel> {
+        Arc::clone(&self.model)
     }
 
     /// The HTTP interface, for callers in this process.
@@ -92,7 +100,7 @@ impl App {
         beside: Router,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Self { projector, sender, intake, outbound, bell, log, topics, router } = self;
+        let Self { projector, sender, intake, outbound, bell, log, topics, router, .. } = self;
         // A wrong partition count is found here, where it can still stop the start.
         require_topics(&log, &topics).await?;
         let end = CancellationToken::new();

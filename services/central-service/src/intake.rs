@@ -45,8 +45,12 @@ pub struct Session {
     dead_letters: String,
     /// Heartbeats from here on are live.
     live_from: Offset,
-    /// The cluster, until a batch has carried its name to the database.
-    new_cluster: Option<String>,
+    cluster_id: String,
+    /// Where each partition was started, until a first batch carries that to the database: positions
+    /// of another cluster, or of a topic since recreated, must not be taken for positions of this one.
+    start: Option<Vec<Position>>,
+    /// An error that came behind records which had to be handed on first.
+    failed: Option<Error>,
 }
 
 impl Intake {
@@ -101,14 +105,11 @@ impl Intake {
         let (events, heartbeats) = (self.topics.stock_events(), self.topics.heartbeats());
         let dead_letters = self.topics.dead_letters();
         self.log.ensure_topics(&[events.clone(), heartbeats.clone(), dead_letters.clone()])?;
-        let cluster = self.log.cluster_id()?;
-        let moved = self.cluster_id.as_ref().is_some_and(|known| *known != cluster);
-        if moved {
-            warn!(%cluster, "this is another cluster than before; reading it from the start");
+        let cluster_id = self.log.cluster_id()?;
+        if self.cluster_id.as_ref().is_some_and(|known| *known != cluster_id) {
+            warn!(cluster_id, "this is another cluster than before; reading it from the start");
             self.positions.clear();
         }
-        let new_cluster = (self.cluster_id.as_ref() != Some(&cluster)).then(|| cluster.clone());
-        self.cluster_id = Some(cluster);
         let written = self.log.extents(&heartbeats)?;
         let mut from = self.start(&events, &self.log.extents(&events)?);
         from.extend(self.start(&heartbeats, &written));
@@ -119,14 +120,16 @@ impl Intake {
             heartbeats: heartbeats.name,
             dead_letters: dead_letters.name,
             live_from,
-            new_cluster,
+            cluster_id,
+            start: Some(from),
+            failed: None,
         })
     }
 
     /// Where to start each partition of a topic. A position outside of what a partition holds means
     /// that records were deleted or the topic is a new one: read all there is, the trackers know what
     /// was applied.
-    fn start(&mut self, topic: &TopicSpec, extents: &[Extent]) -> Vec<Position> {
+    fn start(&self, topic: &TopicSpec, extents: &[Extent]) -> Vec<Position> {
         let mut positions = Vec::with_capacity(extents.len());
         for (extent, partition) in extents.iter().zip(0..) {
             let key = (topic.name.clone(), partition);
@@ -139,7 +142,6 @@ impl Intake {
                 }
                 None => extent.low,
             };
-            self.positions.insert(key, next);
             positions.push(Position { topic: topic.name.clone(), partition, next });
         }
         positions
@@ -154,6 +156,9 @@ impl Intake {
         session: &mut Session,
         timeout: Duration,
     ) -> Result<Option<Batch>, Error> {
+        if let Some(error) = session.failed.take() {
+            return Err(error);
+        }
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(bool, i32), Offset> = BTreeMap::new();
         let Session { subscriber, live_from, .. } = session;
@@ -181,20 +186,25 @@ impl Intake {
                 }
             }
         });
-        // Records that were read before an error are kept: their positions go with them.
+        if reached.is_empty() {
+            return polled.map(|_| None);
+        }
+        // Where it started comes first, so that what was reached since stands.
+        batch.positions = session.start.take().unwrap_or_default();
         for ((is_event, partition), next) in reached {
             let topic = if is_event { events } else { heartbeats };
-            self.positions.insert((topic.clone(), partition), next);
             batch.positions.push(Position { topic: topic.clone(), partition, next });
         }
-        match polled {
-            Ok(0) => Ok(None),
-            Err(error) if batch.positions.is_empty() => Err(error),
-            Ok(_) | Err(_) => {
-                batch.cluster_id = session.new_cluster.take();
-                Ok(Some(batch))
-            }
+        for Position { topic, partition, next } in batch.positions.iter().cloned() {
+            self.positions.insert((topic, partition), next);
         }
+        if self.cluster_id.as_ref() != Some(&session.cluster_id) {
+            self.cluster_id = Some(session.cluster_id.clone());
+            batch.cluster_id.clone_from(&self.cluster_id);
+        }
+        // The records are kept; a partition that failed stays silent, so the error must not be lost.
+        session.failed = polled.err();
+        Ok(Some(batch))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A broker in memory that can be nastier than Kafka: it redelivers, delays and interleaves.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,9 @@ pub struct MemoryLog {
 struct Shared {
     topics: Mutex<BTreeMap<String, Vec<Partition>>>,
     written: Condvar,
+    /// Publishers and subscribers so far. Each draws choices of its own: one that is made anew after
+    /// a lost acknowledgement must not lose the same one again, for ever.
+    clients: AtomicU64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -76,8 +80,9 @@ impl MemoryLog {
         }
     }
 
-    fn rng(&self, salt: u64) -> Rng {
-        Rng::with_seed(self.chaos.seed.wrapping_mul(31).wrapping_add(salt))
+    fn rng(&self) -> Rng {
+        let client = self.shared.clients.fetch_add(1, Ordering::Relaxed);
+        Rng::with_seed(self.chaos.seed.wrapping_mul(1_000_003).wrapping_add(client))
     }
 }
 
@@ -127,12 +132,12 @@ impl EventLog for MemoryLog {
     }
 
     fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
-        Ok(Box::new(MemoryPublisher { log: self.clone(), rng: self.rng(1) }))
+        Ok(Box::new(MemoryPublisher { log: self.clone(), rng: self.rng() }))
     }
 
     fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
         let cursors = positions.to_vec();
-        Ok(Box::new(MemorySubscriber { log: self.clone(), rng: self.rng(2), cursors }))
+        Ok(Box::new(MemorySubscriber { log: self.clone(), rng: self.rng(), cursors }))
     }
 }
 

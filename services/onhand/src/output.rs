@@ -4,21 +4,25 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 /// A line on standard output.
-#[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
 pub(crate) fn say(line: &str) {
-    println!("{line}");
+    put(&mut std::io::stdout(), &format!("{line}\n"));
 }
 
 /// A longer text on standard output, coloured on a terminal.
-#[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
 pub(crate) fn text(coloured: &str, plain: &str) {
-    print!("{}", if std::io::stdout().is_terminal() { coloured } else { plain });
+    let mut stdout = std::io::stdout();
+    let text = if stdout.is_terminal() { coloured } else { plain };
+    put(&mut stdout, text);
 }
 
 /// A line on standard error.
-#[expect(clippy::print_stderr, reason = "what went wrong goes to standard error")]
 pub(crate) fn error(line: &str) {
-    eprintln!("onhand: {line}");
+    put(&mut std::io::stderr(), &format!("onhand: {line}\n"));
+}
+
+/// A reader that has gone, as `head` does, is no reason to fail; there is nobody left to tell.
+fn put(stream: &mut dyn std::io::Write, text: &str) {
+    stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).unwrap_or_default();
 }
 
 /// A heading: bold on a terminal.

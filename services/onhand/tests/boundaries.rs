@@ -63,7 +63,12 @@ fn the_broker_client_and_the_backoff_crate_have_one_user_each() {
     for (owned, owner) in OWNERS {
         for package in &metadata.packages {
             let names = dependencies(&metadata, &package.name);
-            assert_eq!(names.contains(owned), package.name == owner, "{} and {owned}", package.name);
+            assert_eq!(
+                names.contains(owned),
+                package.name == owner,
+                "{} and {owned}",
+                package.name
+            );
         }
     }
 }

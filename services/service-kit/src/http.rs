@@ -8,10 +8,11 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::extract::MAX_BODY_BYTES;
 use crate::problem::{ErrorCode, Problem};
@@ -75,6 +76,12 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let drained = stop.clone();
+    let listener = listener.tap_io(|stream| {
+        // Answers are small and complete: none should wait for an acknowledgement of the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "the connection stays with Nagle's algorithm");
+        }
+    });
     let server = axum::serve(listener, bounded(router))
         .with_graceful_shutdown(async move { drained.cancelled().await });
     tokio::select! {

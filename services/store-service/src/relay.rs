@@ -106,9 +106,11 @@ impl Relay {
             let done = match self.outbox.wait(heartbeat_due) {
                 Work::Stop => return Halt::Stopped,
                 Work::Heartbeat => {
-                    heartbeat_due = Instant::now() + self.heartbeat_every;
                     self.writer.save_cursor();
-                    self.heartbeat(publisher.as_mut(), cancel)
+                    let sent = self.heartbeat(publisher.as_mut(), cancel);
+                    // From its end: over a slow line heartbeats must not crowd out the events.
+                    heartbeat_due = Instant::now() + self.heartbeat_every;
+                    sent
                 }
                 Work::Publish { from, through } => {
                     self.events(publisher.as_mut(), from, through, cancel, &|acknowledged| {

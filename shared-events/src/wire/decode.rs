@@ -35,7 +35,7 @@ pub fn decode_event(record: &IncomingRecord<'_>) -> Result<RecordedEvent, Undeco
         StockEvent::from_data(event_type, record.value.unwrap_or_default()).map_err(|error| {
             match error {
                 InvalidEventData::UnknownType(name) => Undecodable::UnknownType(name),
-            InvalidEventData::Malformed { .. } if record.value.is_none() => broken("no value"),
+                InvalidEventData::Malformed { .. } if record.value.is_none() => broken("no value"),
                 malformed @ InvalidEventData::Malformed { .. } => broken(&malformed.to_string()),
             }
         })?;

@@ -31,6 +31,8 @@ impl KafkaConfig {
             .set("reconnect.backoff.max.ms", "1000")
             // A deleted topic is otherwise noticed after five minutes.
             .set("topic.metadata.refresh.interval.ms", "10000")
+            // And a missing one is taken for a new one, which looks like silence, for 30 s.
+            .set("topic.metadata.propagation.max.ms", "5000")
             .set("allow.auto.create.topics", "false");
         config
     }
@@ -44,7 +46,6 @@ impl KafkaConfig {
             // leader change, or after any message timeout (librdkafka#4953).
             .set("max.in.flight.requests.per.connection", "1")
             .set("message.timeout.ms", "0")
-            .set("topic.metadata.propagation.max.ms", "5000")
             .set("linger.ms", "0")
             .set("retry.backoff.max.ms", "1000")
             .set("partitioner", "murmur2_random")

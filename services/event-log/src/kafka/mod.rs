@@ -72,11 +72,14 @@ impl KafkaLog {
 impl EventLog for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error> {
         let admin = self.admin()?;
-        let found = topics::partition_counts(&admin).map_err(|error| self.translate(&error))?;
+        let failed = |error| self.translate(&error);
+        let mut found = topics::partition_counts(&admin).map_err(failed)?;
         let missing: Vec<_> =
             topics.iter().filter(|topic| !found.contains_key(&topic.name)).cloned().collect();
         if !missing.is_empty() {
-            topics::create(&admin, &missing).map_err(|error| self.translate(&error))?;
+            topics::create(&admin, &missing).map_err(failed)?;
+            // Whoever was faster may have created one with another number of partitions.
+            found = topics::partition_counts(&admin).map_err(failed)?;
         }
         for topic in topics {
             match found.get(&topic.name) {

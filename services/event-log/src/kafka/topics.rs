@@ -83,6 +83,10 @@ pub(super) fn describe(admin: &Admin, topics: &[TopicSpec]) -> KafkaResult<Vec<T
         .iter()
         .filter(|topic| topics.iter().any(|wanted| wanted.name == topic.name()))
         .collect();
+    if found.is_empty() {
+        // The client refuses to ask about nothing.
+        return Ok(Vec::new());
+    }
     let resources: Vec<_> =
         found.iter().map(|topic| ResourceSpecifier::Topic(topic.name())).collect();
     let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));

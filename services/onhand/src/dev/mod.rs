@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use central_service::read_model::ReadModel;
 use event_log::{EventLog, KafkaConfig, KafkaLog, MockBroker};
 use service_kit::http;
 use shared_events::StoreId;
@@ -17,6 +18,7 @@ use shared_events::topic::Topics;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::central::Timing;
 use crate::cli::{self, Naming};
@@ -78,9 +80,13 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         gap_grace: args.timing.gap_grace(),
     };
     let app = central_service::App::build(config, log)?;
+    let model = app.model();
     services.spawn(app.run(centre, stores.router(), stop.clone()));
 
-    banner(&args, &data_dir);
+    all_heard_of(&args.stores, &model).await;
+    if !stop.is_cancelled() {
+        banner(&args, &data_dir);
+    }
     let mut result = Ok(());
     while let Some(ended) = services.join_next().await {
         // One service that fails takes the others with it: half a chain teaches nobody.
@@ -100,6 +106,19 @@ async fn bind(args: &Args) -> anyhow::Result<Vec<TcpListener>> {
         listeners.push(http::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?);
     }
     Ok(listeners)
+}
+
+/// Waits, for a moment, until the centre has heard of every store: what is printed then works.
+async fn all_heard_of(stores: &[StoreId], model: &ReadModel) {
+    let heard = async {
+        let known = |store| model.store(store).is_some_and(|(_, view)| view.heard_at.is_some());
+        while !stores.iter().all(known) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(5), heard).await.is_err() {
+        warn!("not every store has been heard of yet; the broker may be away");
+    }
 }
 
 fn broker(args: &Args, topics: &Topics) -> anyhow::Result<(Arc<dyn EventLog>, Option<MockBroker>)> {

@@ -101,7 +101,8 @@ impl Chain {
             let page = format!("{url}/api/query/inventory/store/{store}?limit=1000{after}");
             let page = self.get(&page).await.unwrap();
             for item in page["items"].as_array().unwrap() {
-                let levels = (item["quantity"].as_i64().unwrap(), item["version"].as_i64().unwrap());
+                let levels =
+                    (item["quantity"].as_i64().unwrap(), item["version"].as_i64().unwrap());
                 items.insert(item["sku"].as_str().unwrap().to_owned(), levels);
             }
             match page["next"].as_str() {

@@ -26,7 +26,10 @@ fn a_bad_configuration_is_one_line_and_exit_64() {
     refused(&["store"], "--store-id");
     let store = ["store", "--kafka", "localhost:9092", "--data-dir", "x"];
     refused(&[&store[..], &["--store-id", "A/B"]].concat(), "a store id is 1 to 32 characters");
-    refused(&[&store[..], &["--store-id", "A", "--listen", "8081"]].concat(), "an address and a port");
+    refused(
+        &[&store[..], &["--store-id", "A", "--listen", "8081"]].concat(),
+        "an address and a port",
+    );
     refused(&[&store[..], &["--store-id", "A", "--heartbeat-ms", "0"]].concat(), "10..=60000");
     refused(&[&store[..], &["--store-id", "A", "--partitions", "0"]].concat(), "1..=10000");
     refused(&["central", "--kafka", "localhost", "--data-dir", "x"], "HOST:PORT");
@@ -67,7 +70,8 @@ async fn store(folder: &std::path::Path) -> Service {
     // No broker listens there: a store starts and sells without one.
     let kafka = format!("127.0.0.1:{}", free_port());
     let data = folder.join("A");
-    let args = ["store", "--store-id", "A", "--kafka", &kafka, "--data-dir", data.to_str().unwrap()];
+    let args =
+        ["store", "--store-id", "A", "--kafka", &kafka, "--data-dir", data.to_str().unwrap()];
     Service::start(&args, free_port(), &folder.join("log")).await
 }
 
@@ -78,7 +82,14 @@ async fn a_second_process_on_one_journal_is_refused() {
     let data = folder.path().join("A");
     let listen = format!("127.0.0.1:{}", free_port());
     let second = run(&[
-        "store", "--store-id", "A", "--kafka", "127.0.0.1:1", "--listen", &listen, "--data-dir",
+        "store",
+        "--store-id",
+        "A",
+        "--kafka",
+        "127.0.0.1:1",
+        "--listen",
+        &listen,
+        "--data-dir",
         data.to_str().unwrap(),
     ]);
     assert_eq!(second.status.code(), Some(1));

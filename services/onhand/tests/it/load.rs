@@ -87,7 +87,11 @@ impl Till {
             let command = format!("{}-{number}", self.name);
             let sku = format!("SKU-{}", self.random.usize(0..SKUS));
             // More goes out than comes in, so that some sales meet an empty shelf.
-            let delta = if self.random.u8(0..100) < 40 { self.random.i64(1..=5) } else { -self.random.i64(1..=4) };
+            let delta = if self.random.u8(0..100) < 40 {
+                self.random.i64(1..=5)
+            } else {
+                -self.random.i64(1..=4)
+            };
             let body = json!({
                 "storeId": self.store, "sku": sku, "delta": delta, "commandId": command
             });

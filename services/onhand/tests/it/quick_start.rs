@@ -25,7 +25,8 @@ async fn replace_at_one_store_and_adjust_at_another_add_up_at_the_centre() {
         .unwrap();
     let base = format!("http://127.0.0.1:{port}/api");
     let client = Client::new();
-    eventually("dev answers", async || client.get(format!("{base}/stores")).send().await.ok()).await;
+    eventually("dev answers", async || client.get(format!("{base}/stores")).send().await.ok())
+        .await;
 
     let replace = json!({"storeId": "A", "sku": "ABC-1", "quantity": 10});
     let replaced = post(&client, format!("{base}/commands/inventory/replace"), replace).await;
@@ -44,7 +45,8 @@ async fn replace_at_one_store_and_adjust_at_another_add_up_at_the_centre() {
     assert_eq!(global["available"], 15);
 
     let stopping = std::time::Instant::now();
-    let interrupted = std::process::Command::new("kill").arg("-INT").arg(dev.id().to_string()).status();
+    let interrupted =
+        std::process::Command::new("kill").arg("-INT").arg(dev.id().to_string()).status();
     assert!(interrupted.unwrap().success());
     let status = tokio::task::spawn_blocking(move || dev.wait().unwrap()).await.unwrap();
     assert_eq!(status.code(), Some(0));

@@ -107,15 +107,20 @@ pub(super) fn entity_tag(version: u64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{version}\"")).expect("digits make a header value")
 }
 
-/// The accepted answer or the problem, for one command.
+/// The accepted answer or the problem, for one command, and whether it had been given before.
 pub(super) fn verdict(
     answer: Result<Answer, Refusal>,
     by_precondition: bool,
-) -> Result<(Accepted, bool), Problem> {
-    let Answer { verdict, repeated } = answer.map_err(refused)?;
-    match verdict {
-        Verdict::Accepted(event) => Ok((Accepted::new(&event), repeated)),
-        Verdict::Rejected(rejection) => Err(rejected(&rejection, by_precondition)),
+) -> (Result<Accepted, Problem>, bool) {
+    match answer {
+        Ok(Answer { verdict, repeated }) => {
+            let outcome = match verdict {
+                Verdict::Accepted(event) => Ok(Accepted::new(&event)),
+                Verdict::Rejected(rejection) => Err(rejected(&rejection, by_precondition)),
+            };
+            (outcome, repeated)
+        }
+        Err(refusal) => (Err(refused(refusal)), false),
     }
 }
 
@@ -166,5 +171,8 @@ pub(super) fn unreadable(error: &journal::Error) -> Problem {
 
 /// A version from its wire form.
 pub(super) fn version_of(tag: &str) -> Option<Version> {
-    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Version::new)
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let version = Version::new(digits.parse().ok()?);
+    // One spelling, and nothing the journal could not hold.
+    (version <= Version::MAX && version.to_string() == digits).then_some(version)
 }

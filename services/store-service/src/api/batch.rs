@@ -107,14 +107,15 @@ pub(super) async fn batch(
     let mut answers = answers.into_iter();
     let mut text = Vec::new();
     for (line, problem) in parsed {
-        let outcome = match problem {
-            Some(problem) => Err(problem),
+        let (outcome, repeated) = match problem {
+            Some(problem) => (Err(problem), false),
             None => answers.next().map_or_else(
-                || Err(Problem::new(ErrorCode::Internal, "no answer")),
+                || (Err(Problem::new(ErrorCode::Internal, "no answer")), false),
                 |answer| verdict(answer, false),
             ),
         };
-        serde_json::to_writer(&mut text, &result(line, outcome)).expect("a result is plain data");
+        let result = result(line, outcome, repeated);
+        serde_json::to_writer(&mut text, &result).expect("a result is plain data");
         text.push(b'\n');
     }
     Ok(([(header::CONTENT_TYPE, NDJSON)], text).into_response())
@@ -181,15 +182,15 @@ fn parse(
     Ok((id, command))
 }
 
-fn result(line: usize, outcome: Result<(Accepted, bool), Problem>) -> LineResult {
+fn result(line: usize, outcome: Result<Accepted, Problem>, repeated: bool) -> LineResult {
     match outcome {
-        Ok((accepted, repeated)) => {
+        Ok(accepted) => {
             LineResult { line, status: 200, repeated, accepted: Some(accepted), problem: None }
         }
         Err(problem) => LineResult {
             line,
             status: problem.code().status().as_u16(),
-            repeated: false,
+            repeated,
             accepted: None,
             problem: Some(problem),
         },

@@ -165,10 +165,14 @@ async fn execute(state: &State, headers: &HeaderMap, parsed: Parsed) -> Result<R
     let (request, by_precondition) = request(state, headers, parsed)?;
     let answer = state.writer.execute(vec![request]).await.map_err(refused)?.pop();
     let answer = answer.ok_or_else(|| Problem::new(ErrorCode::Internal, "no answer"))?;
-    let (accepted, repeated) = verdict(answer, by_precondition)?;
-    let tag = entity_tag(accepted.version);
-    let mut response = JsonBody(accepted).into_response();
-    response.headers_mut().insert(header::ETAG, tag);
+    let (outcome, repeated) = verdict(answer, by_precondition);
+    let mut response = match outcome {
+        Ok(accepted) => {
+            let tag = entity_tag(accepted.version);
+            ([(header::ETAG, tag)], JsonBody(accepted)).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    };
     if repeated {
         response.headers_mut().insert(
             HeaderName::from_static("idempotent-replayed"),

@@ -1,0 +1,22 @@
+//! The centre against a broker in memory and a real database.
+
+#[cfg(test)]
+mod convergence;
+#[cfg(test)]
+mod database;
+#[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
+mod freshness;
+#[cfg(test)]
+mod gaps;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod outbound;
+#[cfg(test)]
+mod order;
+#[cfg(test)]
+mod positions;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,189 @@
+//! A centre whose steps a test takes one by one, so that it can die between any two of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use central_service::api;
+use central_service::database::{Database, OutboxRow, Reader};
+use central_service::intake::{Intake, Session};
+use central_service::metrics::Metrics;
+use central_service::projection::{Applied, Batch, Projection, Witness};
+use central_service::read_model::{Level, ReadModel, StoreView};
+use event_log::{EventLog, Offset};
+use inventory_core::FreshnessBounds;
+use shared_events::topic::TopicSpec;
+use shared_events::wire::decode_command;
+use shared_events::wire::IncomingRecord;
+use shared_events::{CommandEnvelope, Sku, StoreId, Timestamp};
+
+use super::{PATIENT, sku, topics};
+
+/// Intake, projection and memory over one folder.
+pub(crate) struct Centre {
+    pub(crate) projection: Projection,
+    pub(crate) intake: Intake,
+    pub(crate) session: Option<Session>,
+    pub(crate) model: Arc<ReadModel>,
+    pub(crate) reader: Arc<Mutex<Reader>>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// All that a centre knows and must still know after a restart.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Picture {
+    pub(crate) levels: BTreeMap<(StoreId, Sku), Level>,
+    pub(crate) stores: Vec<(StoreId, Witness, u64, u64, String)>,
+    pub(crate) positions: BTreeMap<(String, i32), Offset>,
+}
+
+impl Centre {
+    /// Opens a folder; the broker is looked at when something is read.
+    pub(crate) fn open(folder: &Path, log: &Arc<dyn EventLog>) -> Self {
+        Self::with(folder, log, PATIENT, Duration::ZERO)
+    }
+
+    pub(crate) fn with(
+        folder: &Path,
+        log: &Arc<dyn EventLog>,
+        bounds: FreshnessBounds,
+        gap_grace: Duration,
+    ) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        let model = Arc::new(ReadModel::new(bounds));
+        let database = Database::open(folder).expect("the folder is free");
+        let reader = Arc::new(Mutex::new(database.reader().expect("a reader")));
+        let (projection, positions, cluster_id) =
+            Projection::open(database, Arc::clone(&model), gap_grace).expect("a sound database");
+        let intake = Intake {
+            log: Arc::clone(log),
+            topics: topics(),
+            positions: positions
+                .into_iter()
+                .map(|position| ((position.topic, position.partition), position.next))
+                .collect(),
+            cluster_id,
+            metrics: Arc::clone(&metrics),
+        };
+        Self { projection, intake, session: None, model, reader, metrics }
+    }
+
+    /// Subscribes, unless that is done: what is written from here on is live.
+    pub(crate) fn listen(&mut self) {
+        if self.session.is_none() {
+            self.session = Some(self.intake.open().expect("the topics are as expected"));
+        }
+    }
+
+    /// Reads what is there.
+    pub(crate) fn poll(&mut self) -> Result<Option<Batch>, event_log::Error> {
+        self.listen();
+        let session = self.session.as_mut().expect("listening");
+        let polled = self.intake.poll(session, Duration::ZERO);
+        if polled.is_err() {
+            self.session = None;
+        }
+        polled
+    }
+
+    pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
+        self.projection.apply(batch).expect("the database works")
+    }
+
+    /// Reads and applies until every partition is read to its end. Gives the batches' sum.
+    pub(crate) fn catch_up(&mut self) -> Applied {
+        let mut sum = Applied::default();
+        for _round in 0..10_000 {
+            if let Some(batch) = self.poll().expect("the broker works") {
+                let applied = self.apply(&batch);
+                sum.events += applied.events;
+                sum.duplicates += applied.duplicates;
+                sum.rows += applied.rows;
+            }
+            if self.is_at_end() {
+                return sum;
+            }
+        }
+        panic!("the end was not reached in 10,000 polls");
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        [topics().stock_events(), topics().heartbeats()].iter().all(|topic| self.has_read(topic))
+    }
+
+    fn has_read(&self, topic: &TopicSpec) -> bool {
+        let extents = self.intake.log.extents(topic).expect("the topic is there");
+        extents.iter().zip(0..).all(|(extent, partition)| {
+            let next = self.intake.positions.get(&(topic.name.clone(), partition));
+            *next.unwrap_or(&extent.low) == extent.high
+        })
+    }
+
+    pub(crate) fn view(&self, id: &StoreId) -> StoreView {
+        self.model.store(id).expect("the store is known").1
+    }
+
+    /// Units on hand, `None` for an item never seen.
+    pub(crate) fn on_hand(&self, id: &StoreId, item: &str) -> Option<i64> {
+        let (index, _) = self.model.store(id)?;
+        self.model.level(index, &sku(item)).map(|level| level.on_hand)
+    }
+
+    /// Looks at all gaps once; gives how many stores were asked.
+    pub(crate) fn look(&mut self) -> u64 {
+        let now = Timestamp::from_unix_millis(1_790_000_000_000).expect("this century");
+        self.projection.ask_for_missing(&topics(), now).expect("the database works")
+    }
+
+    pub(crate) fn outbox(&self) -> Vec<OutboxRow> {
+        self.reader.lock().expect("no panic").outbox(0, 1_000).expect("it can be read")
+    }
+
+    /// The commands in the outbox, with the topics they go to.
+    pub(crate) fn commands(&self) -> Vec<(String, CommandEnvelope)> {
+        let command = |row: OutboxRow| {
+            let record = row.publication.record;
+            let headers: Vec<_> =
+                record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+            let incoming = IncomingRecord {
+                key: Some(&record.key),
+                headers: &headers,
+                value: record.value.as_deref(),
+            };
+            (row.publication.topic, decode_command(&incoming).expect("a command"))
+        };
+        self.outbox().into_iter().map(command).collect()
+    }
+
+    /// As the last commit left it.
+    pub(crate) fn picture(&self) -> Picture {
+        let mut levels = BTreeMap::new();
+        let mut stores = Vec::new();
+        for view in self.model.stores() {
+            let (index, _) = self.model.store(&view.id).expect("it was just there");
+            let reader = self.reader.lock().expect("no panic");
+            for item in reader.skus(index, "", usize::MAX).expect("it can be read") {
+                let level = self.model.level(index, &sku(&item)).expect("memory has every row");
+                levels.insert((view.id.clone(), sku(&item)), level);
+            }
+            let (through, digest) = (view.applied_through.get(), view.digest.to_string());
+            stores.push((view.id, view.witness, through, view.missing, digest));
+        }
+        Picture { levels, stores, positions: self.intake.positions.clone() }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        api::router(api::State {
+            model: Arc::clone(&self.model),
+            metrics: Arc::clone(&self.metrics),
+            reader: Arc::clone(&self.reader),
+        })
+    }
+}
+
+/// Names the file for tests that lay hands on it.
+pub(crate) fn file(folder: &Path) -> PathBuf {
+    folder.join("central.db")
+}

@@ -1,0 +1,53 @@
+//! What the tests share: shops that write journals, a centre driven by hand, a centre that runs.
+
+mod app;
+mod auditor;
+mod centre;
+mod shop;
+mod topic;
+mod web;
+
+use std::time::Duration;
+
+use central_service::Config;
+use inventory_core::FreshnessBounds;
+use shared_events::topic::Topics;
+use shared_events::{Sku, StoreId};
+
+pub(crate) use app::Running;
+pub(crate) use auditor::Auditor;
+pub(crate) use centre::{Centre, Picture};
+pub(crate) use shop::{Shop, fold};
+pub(crate) use topic::{at, heartbeats, publish, raw, records, wait_for};
+pub(crate) use web::{Answer, documented, get};
+
+/// Longest a test waits for something that another thread does.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// Bounds that no test outlives: a store that was heard stays fresh.
+pub(crate) const PATIENT: FreshnessBounds =
+    FreshnessBounds { stale_after_ms: 3_600_000, dark_after_ms: 7_200_000 };
+/// Bounds at which every store is dark at once.
+pub(crate) const BLIND: FreshnessBounds = FreshnessBounds { stale_after_ms: 0, dark_after_ms: 0 };
+
+/// Few partitions, so that items share some and one store's events still spread.
+pub(crate) fn topics() -> Topics {
+    Topics::new("", 3)
+}
+
+pub(crate) fn sku(name: &str) -> Sku {
+    Sku::parse(name).expect("a valid sku")
+}
+
+pub(crate) fn store(name: &str) -> StoreId {
+    StoreId::parse(name).expect("a valid store id")
+}
+
+/// Configuration of a centre in a folder; gaps are asked for at the second look.
+pub(crate) fn config(folder: &std::path::Path) -> Config {
+    Config {
+        data_dir: folder.to_owned(),
+        topics: topics(),
+        freshness: PATIENT,
+        gap_grace: Duration::ZERO,
+    }
+}

@@ -1,0 +1,133 @@
+//! A store as far as the centre can tell: rules, a journal without holes, heartbeats.
+
+use std::collections::BTreeMap;
+
+use inventory_core::{Digest, StockItem, decide, evolve};
+use shared_events::{
+    AdjustStock, Delta, Epoch, EventId, Heartbeat, OnShortfall, Quantity, RecordedEvent,
+    ReplaceStock, Sequence, Sku, StockCommand, StoreId, Timestamp,
+};
+
+use super::{sku, store};
+
+/// A store and everything it ever wrote.
+#[derive(Debug, Clone)]
+pub(crate) struct Shop {
+    pub(crate) id: StoreId,
+    /// All events of all lives, in the order they were written.
+    pub(crate) journal: Vec<RecordedEvent>,
+    items: BTreeMap<Sku, StockItem>,
+    epoch: Epoch,
+    head: Sequence,
+}
+
+impl Shop {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            id: store(name),
+            journal: Vec::new(),
+            items: BTreeMap::new(),
+            epoch: Epoch::new(1),
+            head: Sequence::ZERO,
+        }
+    }
+
+    /// A shop in which each of `items` was counted once, 1 unit of the first, 2 of the second …
+    pub(crate) fn stocked(name: &str, items: usize) -> Self {
+        let mut shop = Self::new(name);
+        for (item, units) in (0..items).zip(1..) {
+            shop.count(&format!("ITEM-{item}"), units);
+        }
+        shop
+    }
+
+    /// "There are so many."
+    pub(crate) fn count(&mut self, item: &str, units: i64) {
+        let command = StockCommand::Replace(ReplaceStock {
+            sku: sku(item),
+            quantity: Quantity::new(units).expect("within the bounds"),
+            expected_version: None,
+            reason: None,
+            reference: None,
+        });
+        assert!(self.handle(&command), "a count is never refused");
+    }
+
+    /// "So many came in", or went out. What the rules refuse writes nothing.
+    pub(crate) fn change(&mut self, item: &str, units: i64) -> bool {
+        self.handle(&StockCommand::Adjust(AdjustStock {
+            sku: sku(item),
+            delta: Delta::new(units).expect("within the bounds"),
+            expected_version: None,
+            on_shortfall: OnShortfall::Reject,
+            reason: None,
+            reference: None,
+        }))
+    }
+
+    fn handle(&mut self, command: &StockCommand) -> bool {
+        let item = self.items.entry(command.sku().clone()).or_default();
+        let decided = decide(item, command).unwrap_or_default();
+        for event in &decided {
+            evolve(item, event);
+            self.head = self.head.next();
+            self.journal.push(RecordedEvent {
+                id: EventId { store: self.id.clone(), epoch: self.epoch, sequence: self.head },
+                sku: command.sku().clone(),
+                occurred_at: now(self.journal.len()),
+                cause: None,
+                traceparent: None,
+                event: event.clone(),
+            });
+        }
+        !decided.is_empty()
+    }
+
+    /// The journal was restored: a new life begins, the shelf is what it is.
+    pub(crate) fn begin_new_life(&mut self) {
+        self.epoch = self.epoch.next();
+        self.head = Sequence::ZERO;
+    }
+
+    /// Events of the first life by sequence, as they stand in the journal.
+    pub(crate) fn events(&self, from: usize, through: usize) -> &[RecordedEvent] {
+        &self.journal[from - 1..through]
+    }
+
+    pub(crate) fn head(&self) -> Sequence {
+        self.head
+    }
+
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            store_id: self.id.clone(),
+            epoch: self.epoch,
+            head: self.head,
+            head_hash: format!("{:016x}", self.head.get()),
+            published_through: self.head,
+            digest: digest(&fold(&self.journal)).to_string(),
+            sent_at: now(self.journal.len()),
+        }
+    }
+}
+
+/// What a journal leads to, computed apart from everything the centre does.
+pub(crate) fn fold(journal: &[RecordedEvent]) -> BTreeMap<Sku, StockItem> {
+    let mut items: BTreeMap<Sku, StockItem> = BTreeMap::new();
+    for event in journal {
+        evolve(items.entry(event.sku.clone()).or_default(), &event.event);
+    }
+    items
+}
+
+pub(crate) fn digest(items: &BTreeMap<Sku, StockItem>) -> Digest {
+    items.iter().fold(Digest::default(), |digest, (sku, item)| {
+        digest.replace(sku, &StockItem::default(), item)
+    })
+}
+
+/// The shop's clock ticks once an event.
+fn now(events: usize) -> Timestamp {
+    let ticks = i64::try_from(events).expect("few events");
+    Timestamp::from_unix_millis(1_790_000_000_000 + ticks).expect("this century")
+}

@@ -1,0 +1,7 @@
+//! What tests share: a real broker, waiting for conditions, names of their own. Never in a release.
+
+mod broker;
+mod wait;
+
+pub use broker::{AWAY, kafka, unique_prefix};
+pub use wait::{eventually, eventually_async};
