@@ -132,5 +132,4 @@ pub(super) fn rejects_path(args: &Args) -> PathBuf {
 }
 
 #[cfg(test)]
-#[path = "args_tests.rs"]
 mod tests;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::client::{Answer, Attempt, Endpoint, Patience};
-use super::pairs::{Opened, Pairs};
+use super::pairs::Pairs;
 use super::progress::Progress;
 use super::rejects::Rejects;
 use super::report::Tally;
@@ -201,7 +201,7 @@ impl Lane {
         pair.repeated |= answer.repeated;
         match entry.origin {
             Origin::Opening => {
-                pair.opened = Some(Opened { version: answer.version.unwrap_or_default() });
+                pair.opened = Some(answer.version.unwrap_or_default());
             }
             Origin::Sale { delta, .. } => {
                 pair.sales += 1;
@@ -250,5 +250,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-#[path = "lane_tests.rs"]
 mod tests;

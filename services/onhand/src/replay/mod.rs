@@ -226,5 +226,4 @@ fn claims(args: &Args, outcomes: Vec<Outcome>) -> Vec<Claim> {
 }
 
 #[cfg(test)]
-#[path = "run_tests.rs"]
 mod tests;

@@ -19,8 +19,8 @@ pub(super) type Pairs = BTreeMap<Sku, Pair>;
 pub(super) struct Pair {
     /// Units that will be sold, hence the level to begin with.
     pub(super) opening: i64,
-    /// The accepted opening; `None` while there is none.
-    pub(super) opened: Option<Opened>,
+    /// The item's version when it was opened; `None` when that was not accepted.
+    pub(super) opened: Option<u64>,
     /// Change of level by accepted lines, as the file has it.
     pub(super) net: i64,
     /// Accepted lines.
@@ -29,22 +29,10 @@ pub(super) struct Pair {
     pub(super) repeated: bool,
 }
 
-/// An accepted opening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Opened {
-    /// The item's version then; 1 when nothing had happened to it before.
-    pub(super) version: u64,
-}
-
 impl Pair {
     /// The level that must be left, if the item was opened by this run.
     pub(super) fn expected(&self) -> Option<i64> {
         self.opened.map(|_| self.opening.saturating_add(self.net))
-    }
-
-    /// Accepted events, the opening among them.
-    pub(super) const fn events(&self) -> u64 {
-        self.sales.saturating_add(1)
     }
 }
 

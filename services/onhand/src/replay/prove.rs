@@ -48,8 +48,7 @@ impl Prover {
                 let started = Instant::now();
                 self.caught_up(claims, started).await?;
                 let waited = started.elapsed();
-                let mut findings =
-                    Findings::new(claims.iter().flat_map(|claim| claim.pairs.values()));
+                let mut findings = Findings::default();
                 for claim in claims {
                     let (store, centre) = tokio::try_join!(
                         self.items(&claim.url, &claim.store),

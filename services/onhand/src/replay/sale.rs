@@ -272,5 +272,4 @@ impl Writer {
 }
 
 #[cfg(test)]
-#[path = "sale_tests.rs"]
 mod tests;

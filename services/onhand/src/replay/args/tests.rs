@@ -1,3 +1,5 @@
+//! What a command line may say.
+
 use clap::Parser;
 
 use super::*;

@@ -1,8 +1,10 @@
+//! What counts as proof, and what refutes it.
+
 use super::*;
-use crate::replay::pairs::Opened;
+use crate::replay::pairs::Pair;
 
 fn pair(opening: i64, version: u64, net: i64, sales: u64) -> Pair {
-    Pair { opening, opened: Some(Opened { version }), net, sales, repeated: false }
+    Pair { opening, opened: Some(version), net, sales, repeated: false }
 }
 
 fn items(items: &[(&str, i64, u64)]) -> Items {
@@ -15,7 +17,7 @@ fn items(items: &[(&str, i64, u64)]) -> Items {
 fn verdict(pairs: &[(&str, Pair)], store: &Items, centre: &Items) -> (Verdict, Vec<String>) {
     let pairs: Pairs =
         pairs.iter().map(|(sku, pair)| (sku.parse().unwrap(), pair.clone())).collect();
-    let mut findings = Findings::new(pairs.values());
+    let mut findings = Findings::default();
     findings.compare(&"A".parse().unwrap(), &pairs, store, centre);
     findings.verdict(Duration::from_millis(1_200), Duration::from_millis(300))
 }
@@ -28,7 +30,7 @@ fn equal_levels_and_versions_are_proof() {
     assert_eq!(proof, Verdict::Proved);
     let expected = [
         "proved: 2 pairs: centre = store = opening \u{2212} sold; 0 differences",
-        "events: the centre applied 5 for them, all that were accepted",
+        "events: the centre applied 5 for them; 0 were accepted before this run, 5 in it",
         "waited 1.2s for the centre to catch up, compared in 300.0ms",
     ];
     assert_eq!(lines, expected);
@@ -65,15 +67,25 @@ fn the_first_differences_are_shown() {
 }
 
 #[test]
-fn versions_are_not_foretold_for_items_with_a_past() {
+fn items_with_a_past_keep_it() {
+    let pairs = [("x", pair(7, 7, -5, 2))];
     let levels = items(&[("x", 2, 9)]);
-    let (proof, lines) = verdict(&[("x", pair(7, 7, -5, 2))], &levels, &levels);
+    let (proof, lines) = verdict(&pairs, &levels, &levels);
     assert_eq!(proof, Verdict::Proved);
-    assert!(lines[1].ends_with("not comparable: items had events before this run"), "{lines:?}");
-    let repeated = Pair { repeated: true, ..pair(7, 1, -5, 2) };
-    let (proof, lines) = verdict(&[("x", repeated)], &levels, &levels);
+    assert!(lines[1].ends_with("; 6 were accepted before this run, 3 in it"), "{lines:?}");
+    let doubled = items(&[("x", 2, 11)]);
+    assert_eq!(verdict(&pairs, &doubled, &doubled).0, Verdict::Refuted);
+}
+
+#[test]
+fn a_run_that_is_told_again_may_have_successors_but_no_losses() {
+    let pairs = [("x", Pair { repeated: true, ..pair(7, 1, -5, 2) })];
+    let later = items(&[("x", 2, 9)]);
+    let (proof, lines) = verdict(&pairs, &later, &later);
     assert_eq!(proof, Verdict::Proved);
-    assert!(lines[1].contains("answered before"), "{lines:?}");
+    assert!(lines[1].ends_with("3 in it, 6 of others since"), "{lines:?}");
+    let lost = items(&[("x", 2, 2)]);
+    assert_eq!(verdict(&pairs, &lost, &lost).0, Verdict::Refuted);
 }
 
 #[test]

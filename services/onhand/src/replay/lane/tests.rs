@@ -1,3 +1,5 @@
+//! A lane against a store that misbehaves.
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
@@ -125,7 +127,8 @@ impl Bench {
             sender.send(batch).await.unwrap();
         }
         drop(sender);
-        let client = client(self.give_up_after).unwrap();
+        // Not the lane's own limit: a busy machine must not turn a served request into a late one.
+        let client = client(Duration::from_secs(30)).unwrap();
         let endpoint = Endpoint::new(client, &base(&url).unwrap());
         let lane = Lane::new(shared, "A".parse().unwrap(), endpoint, pairs);
         let outcome = lane.run(receiver).await;
@@ -232,10 +235,11 @@ async fn a_store_that_stays_away_fails_its_lane_only_after_a_while() {
     let mut bench = Bench::new(&[Step::Serve]);
     bench.store.lock().unwrap().steps.extend([Step::Refuse(503); 100]);
     bench.give_up_after = Duration::from_millis(300);
+    let started = std::time::Instant::now();
     let outcome = bench.run(Pairs::new(), TWO_BATCHES).await;
+    assert!(started.elapsed() >= bench.give_up_after);
     assert_eq!((outcome.tally.sales.accepted, outcome.tally.failed), (2, 2));
     assert!(outcome.failed.unwrap().contains("503"));
-    assert!(bench.requests().len() > 3, "it was tried more than once");
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Lines of the file, good and bad, and the commands made of them.
+
 use super::*;
 
 fn record(line: &str) -> ByteRecord {

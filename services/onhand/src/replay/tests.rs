@@ -70,7 +70,7 @@ impl Chain {
 
     fn args(&self, file: &Path, more: &[&str]) -> Args {
         let file = file.display().to_string();
-        let line = ["replay", &file, "--store", &self.stores, "--give-up-after", "20"];
+        let line = ["replay", &file, "--store", &self.stores, "--give-up-after", "120"];
         Line::try_parse_from(line.iter().chain(more)).unwrap().args
     }
 
