@@ -11,7 +11,8 @@ pub const HEARTBEAT: &str = "inventory.heartbeat.v1";
 
 /// Where a store's journal stood when the heartbeat was made.
 ///
-/// It travels behind the events it vouches for, so a relay that is stuck cannot look alive.
+/// It takes the same way as the events, so a relay that is stuck cannot look alive; `published_through`
+/// says which of them went before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Heartbeat {

@@ -32,6 +32,12 @@ const KEEP_LONG: &[(&str, &str)] = &[
     ("retention.ms", "-1"),
     ("message.timestamp.type", "LogAppendTime"),
 ];
+const KEEP_LARGE: &[(&str, &str)] = &[
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("message.timestamp.type", "LogAppendTime"),
+    ("max.message.bytes", "8388608"),
+];
 const COMPACT: &[(&str, &str)] = &[
     ("cleanup.policy", "compact"),
     // Small segments, or a heartbeat a second would wait a week for its first compaction.
@@ -64,10 +70,11 @@ impl Topics {
         self.spec(&format!("inventory.commands.v1.{store}"), 1, KEEP_LONG)
     }
 
-    /// Records nobody could read, with the reason.
+    /// Records nobody could read, with the reason. It takes larger records than the others do: a
+    /// letter is what it carries and more.
     #[must_use]
     pub fn dead_letters(&self) -> TopicSpec {
-        self.spec("inventory.dead-letters.v1", 1, KEEP_LONG)
+        self.spec("inventory.dead-letters.v1", 1, KEEP_LARGE)
     }
 
     fn spec(

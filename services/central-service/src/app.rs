@@ -69,6 +69,7 @@ impl App {
         let outbound = Outbound {
             reader: outbox_reader,
             log: Arc::clone(&log),
+            topics: config.topics.clone(),
             bell: Arc::clone(&bell),
             projector: sender.clone(),
         };

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use event_log::{Error, EventLog, Extent, Offset, Position, Publication, Received, Subscriber};
 use service_kit::retry::Retry;
+use shared_events::EventId;
 use shared_events::topic::{TopicSpec, Topics};
-use shared_events::wire::{Undecodable, dead_letter, decode_event, decode_heartbeat};
+use shared_events::wire::{Undecodable, dead_letter, decode_event, decode_heartbeat, header};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -179,6 +180,7 @@ impl Intake {
                 Ok(()) => {}
                 Err(Undecodable::UnknownType(_)) => {
                     metrics.skipped.inc();
+                    batch.not_understood.extend(identity(&received).filter(|_| is_event));
                 }
                 Err(Undecodable::Broken(reason)) => {
                     metrics.dead_letters.inc();
@@ -206,6 +208,14 @@ impl Intake {
         session.failed = polled.err();
         Ok(Some(batch))
     }
+}
+
+/// Identity of a record whose type is unknown, where it has one and speaks for its own store.
+fn identity(received: &Received<'_>) -> Option<EventId> {
+    let id: EventId =
+        std::str::from_utf8(received.record.header(header::ID)?).ok()?.parse().ok()?;
+    let source = received.record.header(header::SOURCE)?.strip_prefix(b"/stores/")?;
+    (source == id.store.as_str().as_bytes()).then_some(id)
 }
 
 fn bury(topic: &str, received: &Received<'_>, reason: &str) -> Publication {

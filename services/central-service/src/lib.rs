@@ -23,6 +23,7 @@ pub mod outbound;
 pub mod projection;
 pub mod projector;
 pub mod read_model;
+pub mod store;
 
 pub use app::App;
 pub use config::Config;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use event_log::{Error as BrokerError, EventLog, Publication};
 use service_kit::retry::Retry;
+use shared_events::StoreId;
+use shared_events::topic::Topics;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -45,6 +47,8 @@ pub struct Outbound {
     pub reader: Reader,
     /// The broker.
     pub log: Arc<dyn EventLog>,
+    /// Topics of the chain.
+    pub topics: Topics,
     /// Says when there is something.
     pub bell: Arc<Bell>,
     /// Is told what was published.
@@ -104,9 +108,26 @@ impl Outbound {
                 retry.succeeded();
             }
             if let Some(error) = published.error {
-                return Halt::Broker(error);
+                let made = match error {
+                    BrokerError::TopicMissing(_) => self.make_topics(&batch),
+                    _ => Ok(()),
+                };
+                return Halt::Broker(made.err().unwrap_or(error));
             }
         }
         Halt::Stopped
+    }
+
+    /// Makes the topics that waiting records go to. A store makes its own; but one that has not been
+    /// on this cluster yet must not hold up what is meant for others.
+    fn make_topics(&self, waiting: &[Publication]) -> Result<(), BrokerError> {
+        let mut wanted = vec![self.topics.dead_letters()];
+        for Publication { topic, record } in waiting {
+            let store = std::str::from_utf8(&record.key).ok().and_then(|key| key.parse().ok());
+            let commands = store.map(|store: StoreId| self.topics.commands(&store));
+            let asked = commands.filter(|spec| spec.name == *topic && !wanted.contains(spec));
+            wanted.extend(asked);
+        }
+        self.log.ensure_topics(&wanted)
     }
 }

@@ -8,39 +8,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_log::{Position, Publication};
-use inventory_core::{Digest, SequenceTracker, StockItem};
-use shared_events::command::{CommandEnvelope, ReplayEvents};
+use inventory_core::StockItem;
 use shared_events::topic::Topics;
 use shared_events::wire::encode_command;
-use shared_events::{
-    CommandId, Epoch, Heartbeat, RecordedEvent, Sequence, Sku, StoreCommand, StoreId, Timestamp,
-};
+use shared_events::{Epoch, EventId, Heartbeat, RecordedEvent, Sku, StoreId, Timestamp};
 
 use crate::database::{Database, Error, Loaded};
-use crate::gaps::GapWatch;
-use crate::read_model::{Level, ReadModel, StoreIndex, StoreView};
-
-/// Most events asked for at once: bounds what one repair costs the store's line.
-const EVENTS_PER_REPLAY: u64 = 50_000;
-
-/// What a store reported about its journal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Witness {
-    /// Life of the journal; 0 when nothing was reported yet.
-    pub epoch: Epoch,
-    /// Newest sequence in it.
-    pub head: Sequence,
-    /// Chain hash there.
-    pub head_hash: String,
-    /// Digest of the store's items there.
-    pub digest: String,
-}
+use crate::read_model::{Level, ReadModel, StoreIndex};
+use crate::store::Store;
 
 /// Records as decoded by the intake, with the positions behind them.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Stock events, in the order they were read.
     pub events: Vec<RecordedEvent>,
+    /// Events of types only a newer version knows. They count as seen, since asking for them again
+    /// would not help; the store's digest then tells that its levels here are not its own.
+    pub not_understood: Vec<EventId>,
     /// Heartbeats; `true` for those written after the intake began to listen, which alone say
     /// anything about now.
     pub heartbeats: Vec<(Heartbeat, bool)>,
@@ -61,41 +45,6 @@ pub struct Applied {
     pub duplicates: u64,
     /// Rows written.
     pub rows: u64,
-}
-
-#[derive(Debug)]
-struct Store {
-    id: StoreId,
-    witness: Witness,
-    trackers: HashMap<Epoch, SequenceTracker>,
-    digest: Digest,
-    heard_at: Option<Instant>,
-    gap: GapWatch,
-}
-
-impl Store {
-    fn missing(&self) -> u64 {
-        self.trackers
-            .get(&self.witness.epoch)
-            .map_or(self.witness.head.get(), |tracker| tracker.missing_through(self.witness.head))
-    }
-
-    fn applied_through(&self) -> Sequence {
-        self.trackers
-            .get(&self.witness.epoch)
-            .map_or(Sequence::ZERO, SequenceTracker::applied_through)
-    }
-
-    fn view(&self) -> StoreView {
-        StoreView {
-            id: self.id.clone(),
-            witness: self.witness.clone(),
-            applied_through: self.applied_through(),
-            missing: self.missing(),
-            digest: self.digest,
-            heard_at: self.heard_at,
-        }
-    }
 }
 
 /// The centre's view: database, its memory, and the rules between.
@@ -175,10 +124,17 @@ impl Projection {
                 dirty.insert((index, &event.sku), level);
             }
         }
+        for id in &batch.not_understood {
+            let index = self.index_of(&id.store);
+            touched.insert(index.place());
+            if self.store_mut(index).trackers.entry(id.epoch).or_default().record(id.sequence) {
+                trackers.insert((index, id.epoch));
+            }
+        }
         for (heartbeat, live) in &batch.heartbeats {
             let index = self.index_of(&heartbeat.store_id);
             touched.insert(index.place());
-            self.hear(index, heartbeat, *live);
+            self.store_mut(index).hear(heartbeat, *live);
         }
         applied.rows = u64::try_from(dirty.len()).unwrap_or_default();
         self.commit(batch, &touched, &trackers, &dirty)?;
@@ -197,13 +153,9 @@ impl Projection {
         let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut asks = Vec::new();
         for store in &mut self.stores {
-            let (missing, through) = (store.missing(), store.applied_through());
-            if store.gap.should_ask(elapsed_ms, missing, through.get()) {
-                asks.push(Publication {
-                    topic: topics.commands(&store.id).name,
-                    record: encode_command(&replay(store, through, now)),
-                });
-                tracing::warn!(store = %store.id, missing, "events are missing; asking for a replay");
+            if let Some(wanted) = store.ask(elapsed_ms, now) {
+                let topic = topics.commands(&store.id).name;
+                asks.push(Publication { topic, record: encode_command(&wanted) });
             }
         }
         if !asks.is_empty() {
@@ -259,23 +211,6 @@ impl Projection {
         write.commit()
     }
 
-    /// A heartbeat moves what is known of a journal forward, never back: heartbeats of one store are
-    /// in order, but a re-read topic shows old ones again.
-    fn hear(&mut self, index: StoreIndex, heartbeat: &Heartbeat, live: bool) {
-        let store = self.store_mut(index);
-        if live {
-            store.heard_at = Some(Instant::now());
-        }
-        if (heartbeat.epoch, heartbeat.head) >= (store.witness.epoch, store.witness.head) {
-            store.witness = Witness {
-                epoch: heartbeat.epoch,
-                head: heartbeat.head,
-                head_hash: heartbeat.head_hash.clone(),
-                digest: heartbeat.digest.clone(),
-            };
-        }
-    }
-
     fn index_of(&mut self, id: &StoreId) -> StoreIndex {
         match self.by_id.get(id) {
             Some(index) => *index,
@@ -286,14 +221,7 @@ impl Projection {
     fn add_store(&mut self, id: StoreId) -> StoreIndex {
         let index = StoreIndex(u32::try_from(self.stores.len()).unwrap_or(u32::MAX));
         self.by_id.insert(id.clone(), index);
-        self.stores.push(Store {
-            id,
-            witness: Witness::default(),
-            trackers: HashMap::new(),
-            digest: Digest::default(),
-            heard_at: None,
-            gap: GapWatch::new(self.gap_grace_ms),
-        });
+        self.stores.push(Store::new(id, self.gap_grace_ms));
         index
     }
 
@@ -326,21 +254,4 @@ fn newer(store: StoreIndex, event: &RecordedEvent, known: Option<&Level>) -> Opt
         reserved: event.event.reserved(),
         occurred_at_ms: event.occurred_at.unix_millis(),
     })
-}
-
-fn replay(store: &Store, applied_through: Sequence, now: Timestamp) -> CommandEnvelope {
-    let Witness { epoch, head, .. } = store.witness;
-    let from = applied_through.next();
-    let last = from.get().saturating_add(EVENTS_PER_REPLAY - 1);
-    let id = format!("replay:{epoch}:{from}:{}", now.unix_millis());
-    CommandEnvelope {
-        id: CommandId::parse(&id).expect("digits and colons make a command id"),
-        store: store.id.clone(),
-        issued_at: now,
-        command: StoreCommand::ReplayEvents(ReplayEvents {
-            epoch,
-            from,
-            through: head.min(Sequence::new(last)),
-        }),
-    }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use inventory_core::{Digest, Freshness, FreshnessBounds, StockItem};
 use shared_events::{Epoch, Sequence, Sku, StoreId, Version};
 
-use crate::projection::Witness;
+use crate::store::Witness;
 
 /// A store's place in the centre's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +66,8 @@ pub struct StoreView {
     pub missing: u64,
     /// Digest of its items here.
     pub digest: Digest,
+    /// Whether its levels here are known not to be its own.
+    pub diverged: bool,
     /// When its last live heartbeat arrived.
     pub heard_at: Option<Instant>,
 }
@@ -139,8 +141,13 @@ impl ReadModel {
     #[must_use]
     pub fn seen(&self, view: &StoreView) -> Seen {
         let age_ms = view.heard_at.map(elapsed_ms);
-        let freshness =
-            Freshness::judge(self.bounds, age_ms, elapsed_ms(self.started), view.missing);
+        let freshness = Freshness::judge(
+            self.bounds,
+            age_ms,
+            elapsed_ms(self.started),
+            view.missing,
+            view.diverged,
+        );
         Seen { freshness, age_ms }
     }
 

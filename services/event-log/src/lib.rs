@@ -7,12 +7,14 @@
 //!
 //! The port blocks: its callers are threads of their own beside a blocking database.
 
+mod ask;
 mod kafka;
 mod memory;
 mod mock_broker;
 mod murmur2;
 mod port;
 
+pub use ask::ask;
 pub use kafka::{KafkaConfig, KafkaLog, TopicStatus};
 pub use memory::{Chaos, MemoryLog};
 pub use mock_broker::MockBroker;

@@ -84,9 +84,8 @@ pub enum Error {
     },
     /// A topic has another number of partitions than this chain was set up with.
     #[error(
-        "topic {topic} has {found} partitions, expected {expected}: keys would move between partitions. \
-         Start with ONHAND_PARTITIONS={found} if that is how the chain was set up, else delete and \
-         recreate the topic; the stores publish their journals again"
+        "topic {topic} has {found} partitions, expected {expected}: keys would move between partitions. {}",
+        partitions_fix(*found, *expected)
     )]
     WrongPartitions {
         /// Topic name.
@@ -115,6 +114,16 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         !matches!(self, Self::WrongPartitions { .. } | Self::Cancelled)
+    }
+}
+
+/// What to do about a wrong partition count; topics of one partition cannot have another.
+fn partitions_fix(found: i32, expected: i32) -> String {
+    let recreate = "delete it; the services create it anew, and the stores publish what is missing";
+    if expected == 1 {
+        recreate.to_owned()
+    } else {
+        format!("Start with ONHAND_PARTITIONS={found} if the chain was set up so, else {recreate}")
     }
 }
 

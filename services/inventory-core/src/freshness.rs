@@ -7,6 +7,9 @@ pub enum Freshness {
     Unknown,
     /// Alive, and everything it reported is applied.
     Fresh,
+    /// Alive, but its numbers here are known not to be its own: its journal went back behind what it
+    /// once reported, or everything is applied and the digests differ.
+    Diverged,
     /// Alive, and this many events behind.
     Lagging {
         /// Events reported by the store and not applied here.
@@ -44,6 +47,7 @@ impl Freshness {
         since_heartbeat_ms: Option<u64>,
         since_start_ms: u64,
         lag_events: u64,
+        diverged: bool,
     ) -> Self {
         let silence_ms = since_heartbeat_ms.unwrap_or(since_start_ms);
         if silence_ms >= bounds.dark_after_ms {
@@ -52,6 +56,8 @@ impl Freshness {
             Self::Stale
         } else if since_heartbeat_ms.is_none() {
             Self::Unknown
+        } else if diverged {
+            Self::Diverged
         } else if lag_events > 0 {
             Self::Lagging { events: lag_events }
         } else {
@@ -65,6 +71,7 @@ impl Freshness {
         match self {
             Self::Unknown => "unknown",
             Self::Fresh => "fresh",
+            Self::Diverged => "diverged",
             Self::Lagging { .. } => "lagging",
             Self::Stale => "stale",
             Self::Dark => "dark",
@@ -84,8 +91,8 @@ mod tests {
 
     #[track_caller]
     fn check(since_heartbeat_ms: Option<u64>, since_start_ms: u64, lag: u64, expected: Freshness) {
-        let judged =
-            Freshness::judge(FreshnessBounds::default(), since_heartbeat_ms, since_start_ms, lag);
+        let bounds = FreshnessBounds::default();
+        let judged = Freshness::judge(bounds, since_heartbeat_ms, since_start_ms, lag, false);
         assert_eq!(judged, expected);
     }
 
@@ -100,6 +107,12 @@ mod tests {
         check(Some(5_000), 9_000, 0, Freshness::Stale);
         check(None, 60_000, 0, Freshness::Dark);
         check(Some(60_000), 90_000, 3, Freshness::Dark);
+    }
+
+    #[test]
+    fn a_store_that_contradicts_itself_is_never_fresh() {
+        let judged = Freshness::judge(FreshnessBounds::default(), Some(0), 90_000, 0, true);
+        assert_eq!(judged, Freshness::Diverged);
     }
 
     #[test]

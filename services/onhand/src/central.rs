@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::cli::{self, Broker};
+use crate::output;
 
 /// Run the centre. Its database is disposable: delete it, and it is built anew from the topics.
 #[derive(Debug, Clone, clap::Args)]
@@ -55,12 +56,27 @@ impl Timing {
         FreshnessBounds { stale_after_ms: self.stale_after_ms, dark_after_ms: self.dark_after_ms }
     }
 
+    pub(crate) fn check(self) -> Result<(), String> {
+        if self.stale_after_ms == 0 || self.dark_after_ms <= self.stale_after_ms {
+            return Err("--dark-after-ms must be more than --stale-after-ms, and both more than 0"
+                .to_owned());
+        }
+        if self.gap_grace_ms == 0 {
+            return Err("--gap-grace-ms must be more than 0".to_owned());
+        }
+        Ok(())
+    }
+
     pub(crate) const fn gap_grace(self) -> Duration {
         Duration::from_millis(self.gap_grace_ms)
     }
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    if let Err(wrong) = args.timing.check() {
+        output::error(&format!("{wrong} (see `onhand central --help`)"));
+        return Ok(ExitCode::from(cli::USAGE));
+    }
     let config = Config {
         data_dir: args.data_dir,
         topics: args.broker.topics(),

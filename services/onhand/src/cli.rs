@@ -8,13 +8,14 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use event_log::{KafkaConfig, KafkaLog};
+use service_kit::shutdown::INTERRUPTED;
 use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
 use tracing_subscriber::EnvFilter;
 
 use crate::{central, dev, doctor, output, replay, store, verify};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE`).
-const USAGE: u8 = 64;
+pub(crate) const USAGE: u8 = 64;
 
 /// Keeps a retail chain's stock true: every store sells from its own shelf and writes its own log;
 /// the centre shows what is really there, and how fresh that knowledge is.
@@ -40,8 +41,19 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Check configuration, SQLite, broker and topics; each finding comes with its fix.
     Doctor(doctor::Args),
-    /// Stream a CSV of sales into running stores.
     Replay(replay::Args),
+}
+
+impl Command {
+    /// The exit code of a stop that takes too long; `None` for commands that a signal just ends.
+    pub(crate) const fn drains(&self) -> Option<i32> {
+        match self {
+            // Everything a service acknowledged is on disk: it may be cut off.
+            Self::Dev(_) | Self::Store(_) | Self::Central(_) => Some(0),
+            Self::Replay(_) => Some(INTERRUPTED),
+            Self::Verify(_) | Self::Doctor(_) => None,
+        }
+    }
 }
 
 /// How to reach the broker, and which topics on it.
@@ -90,7 +102,12 @@ impl Broker {
 
 impl Naming {
     pub(crate) fn topics(&self) -> Topics {
-        Topics::new(self.topic_prefix.clone(), self.partitions)
+        self.topics_under("")
+    }
+
+    /// The topics, with a name of their own behind the prefix.
+    pub(crate) fn topics_under(&self, name: &str) -> Topics {
+        Topics::new(format!("{}{name}", self.topic_prefix), self.partitions)
     }
 }
 

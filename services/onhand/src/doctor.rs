@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use event_log::{EventLog as _, KafkaLog, TopicStatus};
+use event_log::{Error, EventLog as _, KafkaLog, TopicStatus};
 use shared_events::StoreId;
 use shared_events::topic::TopicSpec;
 
@@ -75,27 +75,28 @@ fn topics(log: &KafkaLog, args: &Args) -> anyhow::Result<Vec<Finding>> {
     Ok(wanted
         .iter()
         .map(|spec| match found.iter().find(|status| status.name == spec.name) {
-            Some(status) => judge(spec, status),
-            None => Finding {
-                what: format!("topic {} does not exist yet", spec.name),
-                fix: Some(
-                    "the first service that starts creates it; nothing else to do".to_owned(),
-                ),
-            },
+            Some(status) => judge(spec, status, &args.broker.kafka),
+            None => {
+                let what =
+                    format!("topic {}: not there yet; the first service makes it", spec.name);
+                Finding { what, fix: None }
+            }
         })
         .collect())
 }
 
-fn judge(spec: &TopicSpec, status: &TopicStatus) -> Finding {
+fn judge(spec: &TopicSpec, status: &TopicStatus, kafka: &str) -> Finding {
     let what = format!(
         "topic {}: {} partitions, {} replicas",
         spec.name, status.partitions, status.replicas
     );
     if status.partitions != spec.partitions {
-        let fix = format!(
-            "expected {} partitions: set ONHAND_PARTITIONS={} if the chain was set up so, else recreate it",
-            spec.partitions, status.partitions
-        );
+        let wrong = Error::WrongPartitions {
+            topic: spec.name.clone(),
+            found: status.partitions,
+            expected: spec.partitions,
+        };
+        let fix = wrong.to_string();
         return Finding { what, fix: Some(fix) };
     }
     let wrong: Vec<String> = spec
@@ -106,7 +107,10 @@ fn judge(spec: &TopicSpec, status: &TopicStatus) -> Finding {
         .collect();
     let fix = (!wrong.is_empty()).then(|| {
         let settings = wrong.join(",");
-        format!("kafka-configs --alter --topic {} --add-config {settings}", spec.name)
+        format!(
+            "kafka-configs.sh --bootstrap-server {kafka} --alter --topic {} --add-config {settings}",
+            spec.name
+        )
     });
     Finding { what, fix }
 }

@@ -34,7 +34,9 @@ fn main() -> ExitCode {
     // 3. Work until it is done or told to stop.
     let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
-        shutdown::on_signals(stop.clone())?;
+        if let Some(cut_off) = cli.command.drains() {
+            shutdown::on_signals(stop.clone(), cut_off)?;
+        }
         run(cli.command, stop).await
     });
     // A broker client can hang in its destructor; nothing that matters is left to do.

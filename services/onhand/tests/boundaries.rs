@@ -22,7 +22,11 @@ const BANNED: [(&str, &[&str]); 4] = [
 const OWNERS: [(&str, &str); 2] = [("rdkafka", "event-log"), ("backoff", "service-kit")];
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().no_deps().other_options(["--locked".to_owned()]).exec().unwrap()
+    MetadataCommand::new()
+        .no_deps()
+        .other_options(["--locked".to_owned()])
+        .exec()
+        .expect("cargo metadata")
 }
 
 fn dependencies(metadata: &Metadata, of: &str) -> BTreeSet<String> {
@@ -89,8 +93,8 @@ fn every_source_file_says_what_it_is_for_and_can_be_read_in_one_sitting() {
 
 fn rust_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
         if path.is_dir() {
             files.extend(rust_files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {

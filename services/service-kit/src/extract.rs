@@ -81,11 +81,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Parses a JSON value of a known shape; an error names the field.
+/// Parses a JSON object of a known shape; an error names the field.
 ///
 /// # Errors
 /// [`ErrorCode::MalformedBody`] for what is no JSON, [`ErrorCode::InvalidField`] for another shape.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde also fills a struct from an array, field by field: nobody who sends one means that.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(
+            ErrorCode::InvalidField,
+            "a JSON object is expected, not an array",
+        ));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

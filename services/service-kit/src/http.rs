@@ -23,7 +23,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Adds what every service answers alike: bounds, unknown paths and methods, defects.
-#[must_use]
 pub fn bounded(router: Router) -> Router {
     router
         .fallback(async || Problem::new(ErrorCode::NotFound, "see /api/docs for what there is"))
@@ -31,14 +30,19 @@ pub fn bounded(router: Router) -> Router {
             Problem::new(ErrorCode::MethodNotAllowed, "see /api/docs for what there is")
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(CatchPanicLayer::custom(|panic| panicked(panic)))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(within_time))
 }
 
 async fn within_time(request: Request, next: Next) -> Response {
     tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await.unwrap_or_else(|_elapsed| {
-        Problem::new(ErrorCode::Timeout, format!("no answer within {ANSWER_WITHIN:?}"))
-            .into_response()
+        Problem::new(
+            ErrorCode::Timeout,
+            format!(
+                "no answer within {ANSWER_WITHIN:?}; a command may still be executed, its id tells"
+            ),
+        )
+        .into_response()
     })
 }
 

@@ -28,6 +28,8 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// No such resource.
     NotFound,
+    /// The service ended before it could answer; what was asked may or may not have been done.
+    OutcomeUnknown,
     /// Too much is waiting; nothing was done.
     Overloaded,
     /// `If-Match` does not hold.
@@ -64,31 +66,30 @@ impl ErrorCode {
             | Self::InvalidField
             | Self::LevelOutOfRange
             | Self::WrongStore => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal | Self::OutcomeUnknown => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 
-    /// Whether the same request may succeed later without the caller changing it.
+    /// Whether the same request may be sent again as it is: nothing was done, and it may succeed.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::Internal
-            | Self::Overloaded
-            | Self::ShuttingDown
-            | Self::StorageFull
-            | Self::Timeout => true,
+            Self::Overloaded | Self::ShuttingDown | Self::StorageFull => true,
             Self::BodyTooLarge
             | Self::CommandIdReused
             | Self::InsufficientStock
+            | Self::Internal
             | Self::InvalidField
             | Self::LevelOutOfRange
             | Self::MalformedBody
             | Self::MethodNotAllowed
             | Self::NotFound
+            | Self::OutcomeUnknown
             | Self::PreconditionFailed
+            | Self::Timeout
             | Self::UnknownStore
             | Self::UnsupportedMediaType
             | Self::VersionConflict
@@ -107,6 +108,7 @@ impl ErrorCode {
             Self::MalformedBody => "The body is not JSON",
             Self::MethodNotAllowed => "This method is not offered here",
             Self::NotFound => "There is no such resource",
+            Self::OutcomeUnknown => "The outcome is not known",
             Self::Overloaded => "Too much is waiting",
             Self::PreconditionFailed => "The item has changed",
             Self::ShuttingDown => "The service is stopping",
@@ -128,7 +130,7 @@ pub struct Problem {
     #[serde(rename = "type")]
     kind: String,
     /// The kind, for people.
-    title: String,
+    title: &'static str,
     /// The HTTP status.
     status: u16,
     /// What happened this time.
@@ -154,9 +156,9 @@ impl Problem {
         let name = name.as_ref().and_then(Value::as_str).unwrap_or("internal");
         Self {
             kind: format!("urn:onhand:problem:{name}"),
-            title: code.title().to_owned(),
+            title: code.title(),
             status: code.status().as_u16(),
-            detail: detail.into(),
+            detail: clipped(detail.into()),
             code,
             retryable: code.is_retryable(),
             field: None,
@@ -167,7 +169,7 @@ impl Problem {
     /// Names the offending field.
     #[must_use]
     pub fn field(mut self, path: impl Into<String>) -> Self {
-        self.field = Some(path.into());
+        self.field = Some(clipped(path.into()));
         self
     }
 
@@ -183,6 +185,17 @@ impl Problem {
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
+}
+
+/// Most bytes of a text: it may quote what the caller sent, and that has no bound of its own.
+const MAX_TEXT_BYTES: usize = 500;
+
+fn clipped(mut text: String) -> String {
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        text.push('…');
+    }
+    text
 }
 
 impl IntoResponse for Problem {

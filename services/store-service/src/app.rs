@@ -100,6 +100,7 @@ impl App {
     /// When a part ends that should not: the journal failed, or the listener.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { writer, relay, commands, outbox, router } = self;
+        let handle = relay.writer.clone();
         let cut = CancellationToken::new();
         let mut threads = Threads::default();
         threads.spawn("writer", move || Ok(writer.run()?))?;
@@ -127,7 +128,8 @@ impl App {
         });
         let relayed = threads.join_one("relay").await;
         cut.cancel();
-        // The relay held the last handle to the writer, so that one ends now.
+        // Last, so that the relay's cursor is saved with what is still to be answered.
+        handle.stop().await;
         threads.join().await.and(relayed)?;
         served
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_log::{Error, EventLog, Offset, Position, Received};
+use event_log::{Error, EventLog, Offset, Position, Received, ask};
 use service_kit::retry::Retry;
 use shared_events::StoreId;
 use shared_events::command::StoreCommand;
@@ -53,10 +53,11 @@ impl Commands {
 
     fn session(&self, retry: &mut Retry, cancel: &CancellationToken) -> Result<(), Error> {
         let topic = self.topics.commands(&self.store);
-        self.log.ensure_topics(std::slice::from_ref(&topic))?;
-        let next = self.log.extents(&topic)?.first().map_or(Offset(0), |extent| extent.high);
-        let mut subscriber =
-            self.log.subscriber(&[Position { topic: topic.name, partition: 0, next }])?;
+        let mut subscriber = ask(&self.log, cancel, move |log| {
+            log.ensure_topics(std::slice::from_ref(&topic))?;
+            let next = log.extents(&topic)?.first().map_or(Offset(0), |extent| extent.high);
+            log.subscriber(&[Position { topic: topic.name, partition: 0, next }])
+        })?;
         while !cancel.is_cancelled() {
             subscriber.poll(RECORDS_PER_POLL, POLL_FOR, &mut |received| self.receive(&received))?;
             retry.succeeded();

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub outbox_depth: Gauge,
     /// Age of the oldest of them; set when scraped.
     pub outbox_oldest_seconds: Gauge,
+    /// 1 while commits are refused because the disk is full.
+    pub storage_full: Gauge,
     /// Newest sequence in the journal; set when scraped.
     pub head: Gauge,
     /// Items the store has had; set when scraped.
@@ -55,6 +57,7 @@ impl Default for Metrics {
             unreadable_commands: Counter::default(),
             outbox_depth: Gauge::default(),
             outbox_oldest_seconds: Gauge::default(),
+            storage_full: Gauge::default(),
             head: Gauge::default(),
             items: Gauge::default(),
         };
@@ -103,6 +106,11 @@ impl Metrics {
             "Age of the oldest event not yet acknowledged",
             Unit::Seconds,
             self.outbox_oldest_seconds.clone(),
+        );
+        registry.register(
+            "storage_full",
+            "1 while commits are refused because the disk is full",
+            self.storage_full.clone(),
         );
         registry.register("journal_head", "Newest sequence in the journal", self.head.clone());
         registry.register("items", "Items the store has had", self.items.clone());

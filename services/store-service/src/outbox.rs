@@ -4,7 +4,7 @@
 //! the outbox, this is only its two ends.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use inventory_core::Digest;
 use shared_events::command::ReplayEvents;
@@ -58,6 +58,7 @@ struct State {
     published_through: Sequence,
     replay: Option<(Sequence, Sequence)>,
     trouble: Option<String>,
+    awaiting: Option<Instant>,
     stopping: bool,
 }
 
@@ -65,8 +66,14 @@ impl Outbox {
     /// An outbox for a journal as it was opened.
     #[must_use]
     pub fn new(epoch: Epoch, committed: Committed, published_through: Sequence) -> Self {
-        let state =
-            State { committed, published_through, replay: None, trouble: None, stopping: false };
+        let state = State {
+            committed,
+            published_through,
+            replay: None,
+            trouble: None,
+            awaiting: None,
+            stopping: false,
+        };
         Self { epoch, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -111,14 +118,32 @@ impl Outbox {
         state.trouble = None;
     }
 
-    /// A replay came this far.
-    pub(crate) fn replayed(&self, through: Sequence) {
+    /// A replay from `first` came this far. What was asked for meanwhile and lies before it stays.
+    pub(crate) fn replayed(&self, first: Sequence, through: Sequence) {
         let mut state = self.state();
         state.trouble = None;
-        state.replay = state
-            .replay
-            .map(|(from, last)| (from.max(through.next()), last))
-            .filter(|(from, last)| from <= last);
+        state.replay = match state.replay {
+            Some((from, last)) if from >= first => {
+                Some((from.max(through.next()), last)).filter(|(from, last)| from <= last)
+            }
+            asked_meanwhile => asked_meanwhile,
+        };
+    }
+
+    /// The broker acknowledged a heartbeat: whatever the trouble was, it is over.
+    pub(crate) fn healthy(&self) {
+        self.state().trouble = None;
+    }
+
+    /// Notes that an acknowledgement is awaited from now on, or no longer.
+    pub(crate) fn awaiting(&self, since: Option<Instant>) {
+        self.state().awaiting = since;
+    }
+
+    /// How long the relay has been waiting for the broker's acknowledgement.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        self.state().awaiting.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Publishing does not work at the moment.

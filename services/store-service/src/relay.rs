@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::{Error, EventLog, Publication, Publisher};
+use event_log::{Error, EventLog, Publication, Published, Publisher, ask};
 use service_kit::clock;
 use service_kit::retry::Retry;
 use shared_events::topic::Topics;
@@ -25,6 +25,11 @@ use crate::writer::Handle;
 /// Events of one publication: enough to fill requests while a backlog drains, few enough that the
 /// heartbeat behind them is not late.
 const EVENTS_PER_BATCH: usize = 2_000;
+
+/// As many events waiting after one round trip to the broker are a load.
+const BUSY_FROM: u64 = 16;
+/// How long a batch may grow under load.
+const GATHER_FOR: Duration = Duration::from_millis(2);
 
 /// The relay of one store.
 #[derive(Debug)]
@@ -95,7 +100,10 @@ impl Relay {
             self.topics.heartbeats(),
             self.topics.commands(&self.store),
         ];
-        let opened = self.log.ensure_topics(&topics).and_then(|()| self.log.publisher());
+        let opened = ask(&self.log, cancel, move |log| {
+            log.ensure_topics(&topics)?;
+            log.publisher()
+        });
         let mut publisher = match opened {
             Ok(publisher) => publisher,
             Err(trouble) => return Halt::Broker(trouble),
@@ -103,7 +111,8 @@ impl Relay {
         debug!("publishing from {}", self.outbox.published_through().next());
         let mut heartbeat_due = Instant::now();
         loop {
-            let done = match self.outbox.wait(heartbeat_due) {
+            let work = self.outbox.wait(heartbeat_due);
+            let done = match work {
                 Work::Stop => return Halt::Stopped,
                 Work::Heartbeat => {
                     self.writer.save_cursor();
@@ -113,21 +122,36 @@ impl Relay {
                     sent
                 }
                 Work::Publish { from, through } => {
+                    let through = self.gather(from, through);
                     self.events(publisher.as_mut(), from, through, cancel, &|acknowledged| {
                         self.outbox.published(acknowledged);
                     })
                 }
                 Work::Replay { from, through } => {
                     self.events(publisher.as_mut(), from, through, cancel, &|acknowledged| {
-                        self.outbox.replayed(acknowledged);
+                        self.outbox.replayed(from, acknowledged);
                     })
                 }
             };
             match done {
+                // A heartbeat that passes says little while events are refused.
+                Ok(()) if work == Work::Heartbeat => {}
                 Ok(()) => retry.succeeded(),
                 Err(halt) => return halt,
             }
         }
+    }
+
+    /// Under load, lets a batch grow for a moment: a request for every few events costs the store and
+    /// the broker more than the events themselves. A lone sale is published at once.
+    fn gather(&self, from: Sequence, through: Sequence) -> Sequence {
+        let waiting = through.get().saturating_sub(from.get());
+        if waiting < BUSY_FROM || EVENTS_PER_BATCH <= usize::try_from(waiting).unwrap_or(usize::MAX)
+        {
+            return through;
+        }
+        std::thread::sleep(GATHER_FOR);
+        self.outbox.committed().head.sequence
     }
 
     /// Publishes a batch and reports the last sequence acknowledged without a hole.
@@ -145,13 +169,26 @@ impl Relay {
             .iter()
             .map(|event| Publication { topic: topic.clone(), record: encode_event(event) })
             .collect();
-        let published = publisher.publish(&batch, cancel);
+        let published = self.publish(publisher, &batch, cancel);
         let count = published.acknowledged.min(events.len());
         self.metrics.published.inc_by(u64::try_from(count).unwrap_or_default());
         if let Some(last) = count.checked_sub(1).and_then(|last| events.get(last)) {
             acknowledged(last.id.sequence);
         }
         published.error.map_or(Ok(()), |error| Err(Halt::Broker(error)))
+    }
+
+    /// Publishes, and lets others see how long it takes: a broker that dies answers nothing at all.
+    fn publish(
+        &self,
+        publisher: &mut dyn Publisher,
+        batch: &[Publication],
+        cancel: &CancellationToken,
+    ) -> Published {
+        self.outbox.awaiting(Some(Instant::now()));
+        let published = publisher.publish(batch, cancel);
+        self.outbox.awaiting(None);
+        published
     }
 
     fn heartbeat(
@@ -172,7 +209,13 @@ impl Relay {
                 .expect("the clock is between years 1 and 9999"),
         });
         let topic = self.topics.heartbeats().name;
-        let published = publisher.publish(&[Publication { topic, record }], cancel);
-        published.error.map_or(Ok(()), |error| Err(Halt::Broker(error)))
+        let published = self.publish(publisher, &[Publication { topic, record }], cancel);
+        match published.error {
+            Some(error) => Err(Halt::Broker(error)),
+            None => {
+                self.outbox.healthy();
+                Ok(())
+            }
+        }
     }
 }

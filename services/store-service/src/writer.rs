@@ -79,6 +79,8 @@ enum Message {
     Execute { requests: Vec<Request>, reply: oneshot::Sender<Vec<Result<Answer, Refusal>>> },
     /// Save how far the relay came.
     SaveCursor,
+    /// Answer what is waiting and end.
+    Stop,
 }
 
 /// Sends commands to the writer.
@@ -115,6 +117,16 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Ends the writer once it has answered what is waiting. Connections that are still open keep
+    /// their handles, so it cannot wait for those to go.
+    pub(crate) async fn stop(&self) {
+        if self.mailbox.send(Message::Stop).await.is_err() {
+            tracing::debug!("the writer has ended already");
+        }
+    }
+}
+
 /// The writer's state and its ends.
 #[derive(Debug)]
 pub struct Writer {
@@ -140,7 +152,7 @@ impl Writer {
         (Self { journal, shelf, outbox, metrics, digest, mailbox }, Handle { mailbox: sender })
     }
 
-    /// Serves until all handles are gone.
+    /// Serves until it is told to stop, then answers what is waiting.
     ///
     /// # Errors
     /// A journal that failed: what a running commit did is unknown, so the process must end and
@@ -154,6 +166,9 @@ impl Writer {
             {
                 group.add(message);
             }
+            if group.stop {
+                self.mailbox.close();
+            }
             self.commit(group)?;
         }
         self.commit(Group::default())
@@ -164,6 +179,7 @@ impl Writer {
         match self.try_commit(&group) {
             Ok(answered) => {
                 self.metrics.committed(started, &answered);
+                self.metrics.storage_full.set(0);
                 for (reply, answers) in group.replies.into_iter().zip(answered) {
                     answer(reply.1, answers);
                 }
@@ -171,6 +187,7 @@ impl Writer {
             }
             Err(journal::Error::Full) => {
                 warn!("the disk is full: commands are refused until there is space again");
+                self.metrics.storage_full.set(1);
                 for (requests, reply) in group.replies {
                     answer(reply, requests.iter().map(|_| Err(Refusal::StorageFull)).collect());
                 }
@@ -199,7 +216,10 @@ impl Writer {
             answered.push(answers?);
         }
         let Batch { mut append, changed, digest, .. } = decided;
-        append.published_through(self.outbox.published_through())?;
+        // A full disk has room again when something could be written. Somebody has to try: no sales
+        // are sent to a store that is not ready.
+        let was_full = self.metrics.storage_full.get() != 0;
+        append.published_through(self.outbox.published_through(), was_full)?;
         let head = append.commit()?;
         self.digest = digest;
         self.shelf.commit(changed);
@@ -225,6 +245,7 @@ fn now() -> Timestamp {
 #[derive(Debug, Default)]
 struct Group {
     requests: usize,
+    stop: bool,
     replies: Vec<(Vec<Request>, oneshot::Sender<Answers>)>,
 }
 
@@ -237,6 +258,7 @@ impl Group {
             }
             // Every commit saves it.
             Message::SaveCursor => {}
+            Message::Stop => self.stop = true,
         }
     }
 }

@@ -71,17 +71,36 @@ pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
     }
 }
 
+/// Most bytes of a value that a dead letter keeps; a compressed record may unpack to any size.
+const MAX_LETTER_BYTES: usize = 4 * 1024 * 1024;
+/// Most bytes of headers, and of a key, that it keeps.
+const MAX_LETTER_HEADER_BYTES: usize = 64 * 1024;
+
 /// The record that keeps what nobody could read: the original bytes and headers, origin and reason.
+/// A value over 4 MiB is cut there, and headers over 64 KiB are left out, which the reason says.
 #[must_use]
 pub fn dead_letter(record: &IncomingRecord<'_>, origin: &str, reason: &str) -> OutgoingRecord {
-    let mut headers: Vec<_> =
-        record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+    let mut reason = reason.to_owned();
+    let header_bytes: usize =
+        record.headers.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+    let mut headers = Vec::new();
+    if header_bytes <= MAX_LETTER_HEADER_BYTES {
+        let kept = record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec()));
+        headers.extend(kept);
+    } else {
+        reason.push_str("; its headers were too large to keep");
+    }
+    let key = record.key.unwrap_or_default();
+    let value = record.value.map(|value| value.get(..MAX_LETTER_BYTES).unwrap_or(value));
+    if value.map(<[u8]>::len) < record.value.map(<[u8]>::len) {
+        reason.push_str("; its value was cut");
+    }
     headers.push((header::ORIGIN.to_owned(), origin.into()));
-    headers.push((header::REASON.to_owned(), reason.into()));
+    headers.push((header::REASON.to_owned(), reason.into_bytes()));
     OutgoingRecord {
-        key: record.key.unwrap_or_default().to_vec(),
+        key: key.get(..MAX_LETTER_HEADER_BYTES).unwrap_or(key).to_vec(),
         headers,
-        value: record.value.map(<[u8]>::to_vec),
+        value: value.map(<[u8]>::to_vec),
     }
 }
 

@@ -32,7 +32,7 @@ pub struct State {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FreshnessView {
-    /// `fresh`, `lagging`, `stale`, `dark` or `unknown`.
+    /// `fresh`, `lagging`, `diverged`, `stale`, `dark` or `unknown`.
     state: &'static str,
     /// Milliseconds since the store's last heartbeat arrived; absent when none did since this centre
     /// started.

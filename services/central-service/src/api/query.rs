@@ -98,8 +98,9 @@ pub(super) async fn global(
     Ctx(state): Ctx<State>,
     Path(sku): Path<Sku>,
 ) -> Result<Json<Global>, Problem> {
-    let levels = state.model.levels(&sku);
+    // Freshness first: a level that is newer than its label is honest, the other way round is not.
     let views = state.model.stores();
+    let levels = state.model.levels(&sku);
     let stores: Vec<Item> = levels
         .iter()
         .filter_map(|level| {
@@ -126,7 +127,8 @@ const fn doubt(freshness: &Freshness) -> u8 {
         Freshness::Lagging { .. } => 1,
         Freshness::Unknown => 2,
         Freshness::Stale => 3,
-        Freshness::Dark => 4,
+        Freshness::Diverged => 4,
+        Freshness::Dark => 5,
     }
 }
 

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use shared_events::{Epoch, Sequence, Sku, StoreId, Version};
 
 use super::Error;
-use crate::projection::Witness;
 use crate::read_model::{Level, StoreIndex};
+use crate::store::Witness;
 
 /// What a database holds.
 #[derive(Debug, Default)]

@@ -35,14 +35,26 @@ pub enum Error {
     #[error("the database in {} is in use by another process; stop that one first", .0.display())]
     InUse(PathBuf),
     /// It cannot be opened.
-    #[error(transparent)]
+    #[error(
+        "{0}; choose another folder, or delete a database of the centre: it is rebuilt from the topics"
+    )]
     Open(#[from] sqlite::Error),
     /// A row is not what was once written.
     #[error("the database is broken ({0}); delete it, and it is rebuilt from the topics")]
     Broken(String),
     /// SQLite failed.
     #[error("the database failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Broken(error.to_string()),
+            _ => Self::Sqlite(error),
+        }
+    }
 }
 
 /// The one writer of the database.

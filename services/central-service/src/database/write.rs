@@ -6,8 +6,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use shared_events::{Epoch, Sku, StoreId};
 
 use super::{Error, signed};
-use crate::projection::Witness;
 use crate::read_model::{Level, StoreIndex};
+use crate::store::Witness;
 
 /// An open transaction. Dropping it undoes everything.
 #[derive(Debug)]
@@ -129,6 +129,9 @@ impl<'d> Write<'d> {
     ///
     /// # Errors
     /// [`Error::Sqlite`].
+    ///
+    /// # Panics
+    /// Never: bytes always serialise.
     pub fn publish(&self, publication: &Publication) -> Result<(), Error> {
         let record = &publication.record;
         let headers = serde_json::to_string(&record.headers).expect("bytes always serialise");

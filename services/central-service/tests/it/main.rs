@@ -13,9 +13,9 @@ mod gaps;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
-mod outbound;
-#[cfg(test)]
 mod order;
+#[cfg(test)]
+mod outbound;
 #[cfg(test)]
 mod positions;
 #[cfg(test)]

@@ -47,6 +47,8 @@ impl KafkaConfig {
             .set("max.in.flight.requests.per.connection", "1")
             .set("message.timeout.ms", "0")
             .set("linger.ms", "0")
+            // Dead letters carry what other producers wrote, whatever their own limit was.
+            .set("message.max.bytes", "8388608")
             .set("retry.backoff.max.ms", "1000")
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4");

@@ -139,8 +139,15 @@ impl Publisher for KafkaPublisher {
             Batch { done: vec![false; records.len()], ..Batch::default() };
         for (index, publication) in records.iter().enumerate() {
             if let Err(error) = self.enqueue(index, publication, cancel) {
-                let batch = self.reports().batch.lock().unwrap_or_else(PoisonError::into_inner);
-                return Published { acknowledged: batch.prefix, error: Some(error) };
+                // What is on its way goes on; only what comes from here on was not sent.
+                self.reports()
+                    .batch
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .done
+                    .truncate(index);
+                let published = self.wait(cancel);
+                return Published { error: published.error.or(Some(error)), ..published };
             }
         }
         self.wait(cancel)

@@ -52,6 +52,11 @@ impl Subscriber for KafkaSubscriber {
                     deliver(&message, receive);
                     count += 1;
                 }
+                // A batch that does not match its checksum: the client goes on behind it. Its records
+                // are missed and asked for, where stopping here would stop the partition for ever.
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage))) => {
+                    warn!("the broker holds a corrupt batch; its records are skipped");
+                }
                 // An error must not hide the records that came before it.
                 Some(Err(error)) if is_transient(&error) => {
                     debug!(%error, "the broker is away; the client reconnects by itself");

@@ -1,10 +1,10 @@
 //! What only a network can do: settings kept by a broker, brokers that are away, foreign producers.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_log::{Error, EventLog as _, KafkaConfig, KafkaLog, Offset, Publication};
+use event_log::{Error, EventLog, KafkaConfig, KafkaLog, MemoryLog, Offset, Publication, ask};
 use shared_events::StoreId;
 use shared_events::topic::Topics;
 use shared_events::wire::OutgoingRecord;
@@ -74,6 +74,25 @@ fn a_cancel_interrupts_a_publication_to_a_broker_that_is_away() {
     let published = published.recv_timeout(PROMPT).expect("the publisher is gone promptly");
     assert_eq!(published.acknowledged, 0, "after {:?}", cancelled.elapsed());
     assert_eq!(published.error, Some(Error::Cancelled));
+}
+
+#[test]
+fn a_cancel_interrupts_a_question_to_a_broker_that_is_away() {
+    let log: Arc<dyn EventLog> = Arc::new(KafkaLog::new(KafkaConfig::new(AWAY)));
+    let cancel = CancellationToken::new();
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(&log, &cancel, |log| log.cluster_id()));
+        cancel.cancel();
+        let cancelled = Instant::now();
+        assert_eq!(asked.join().unwrap(), Err(Error::Cancelled));
+        assert!(cancelled.elapsed() < PROMPT, "{:?}", cancelled.elapsed());
+    });
+    let unreachable = ask(&log, &CancellationToken::new(), |log| log.cluster_id()).unwrap_err();
+    assert!(matches!(unreachable, Error::Unreachable { .. }), "{unreachable:?}");
+    let memory: Arc<dyn EventLog> = Arc::new(MemoryLog::default());
+    assert_eq!(ask(&memory, &cancel, |log| log.cluster_id()), Ok("memory".to_owned()));
+    let broken = ask(&memory, &cancel, |_log| -> Result<(), Error> { panic!("a defect") });
+    assert!(matches!(broken, Err(Error::Client(_))), "{broken:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use central_service::read_model::ReadModel;
 use event_log::{EventLog, KafkaConfig, KafkaLog, MockBroker};
-use service_kit::http;
+use service_kit::{clock, http};
 use shared_events::StoreId;
 use shared_events::topic::Topics;
 use tokio::net::TcpListener;
@@ -41,11 +41,18 @@ pub(crate) struct Args {
         value_name = "IDS"
     )]
     stores: Vec<StoreId>,
-    /// Keep journals and database here; without it they go when the program ends.
+    /// Keep journals and database here; without it they go when the program ends, and on a Kafka
+    /// of your own the topics get a name of this run.
     #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Port of the centre; the stores take the ports after it.
-    #[arg(long, env = "ONHAND_PORT", default_value_t = 8_080, value_name = "PORT")]
+    #[arg(
+        long,
+        env = "ONHAND_PORT",
+        default_value_t = 8_080,
+        value_name = "PORT",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     port: u16,
     #[command(flatten)]
     timing: Timing,
@@ -56,11 +63,15 @@ pub(crate) struct Args {
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    if let Err(wrong) = check(&args) {
+        output::error(&format!("{wrong} (see `onhand dev --help`)"));
+        return Ok(ExitCode::from(cli::USAGE));
+    }
     let listeners = bind(&args).await?;
     // Removed when dropped, at the end of the run.
     let temporary = tempfile::tempdir().context("make a temporary folder")?;
     let data_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let topics = args.naming.topics();
+    let topics = topics(&args);
     let (log, broker) = broker(&args, &topics)?;
 
     let mut services = JoinSet::new();
@@ -83,18 +94,48 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     let model = app.model();
     services.spawn(app.run(centre, stores.router(), stop.clone()));
 
-    all_heard_of(&args.stores, &model).await;
-    if !stop.is_cancelled() {
-        banner(&args, &data_dir);
+    let mut result = tokio::select! {
+        ended = services.join_next() => ended.map_or(Ok(()), joined),
+        () = all_heard_of(&args.stores, &model) => {
+            banner(&args, &data_dir);
+            Ok(())
+        }
+    };
+    if result.is_err() {
+        stop.cancel();
     }
-    let mut result = Ok(());
     while let Some(ended) = services.join_next().await {
         // One service that fails takes the others with it: half a chain teaches nobody.
         stop.cancel();
-        result = result.and(ended.context("join a service").and_then(|ended| ended));
+        let ended = joined(ended);
+        result = result.and(ended);
     }
     drop(broker);
     result.map(|()| ExitCode::SUCCESS)
+}
+
+fn joined(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+    ended.context("join a service")?
+}
+
+fn check(args: &Args) -> Result<(), String> {
+    let mut seen = std::collections::BTreeSet::new();
+    if let Some(twice) = args.stores.iter().find(|store| !seen.insert(*store)) {
+        return Err(format!("store {twice} is named twice"));
+    }
+    if usize::from(args.port).saturating_add(args.stores.len()) > usize::from(u16::MAX) {
+        return Err(format!("there are not enough ports after {} for all stores", args.port));
+    }
+    args.timing.check()
+}
+
+/// Journals that go when the program ends must not speak under a name that others remember.
+fn topics(args: &Args) -> Topics {
+    if args.kafka.is_some() && args.data_dir.is_none() {
+        args.naming.topics_under(&format!("dev-{}.", clock::unix_millis()))
+    } else {
+        args.naming.topics()
+    }
 }
 
 /// Takes all ports before anything is opened: first the centre's, then the stores'.

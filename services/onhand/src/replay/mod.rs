@@ -58,6 +58,13 @@ const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     // 1. Understand file and flags before anything is sent.
+    if !std::fs::metadata(&args.file).context("open the file")?.is_file() {
+        let file = args.file.display();
+        output::error(&format!(
+            "{file} is no regular file: it is read more than once, so not a pipe"
+        ));
+        return Ok(ExitCode::from(USAGE));
+    }
     let mut header = ByteRecord::new();
     let first = Source::open(&args.file)?.next(&mut header).context("read the header")?;
     let layout = match first {

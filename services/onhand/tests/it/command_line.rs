@@ -35,6 +35,9 @@ fn a_bad_configuration_is_one_line_and_exit_64() {
     refused(&["central", "--kafka", "localhost", "--data-dir", "x"], "HOST:PORT");
     refused(&["--log", "=nonsense=", "dev"], "--log");
     refused(&["dev", "--stores", "A,|"], "a store id is");
+    refused(&["dev", "--stores", "A,B,A"], "store A is named twice");
+    refused(&["dev", "--port", "65534"], "not enough ports");
+    refused(&["dev", "--dark-after-ms", "5"], "--dark-after-ms must be more");
 }
 
 #[test]

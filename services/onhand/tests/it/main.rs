@@ -1,9 +1,16 @@
 //! Whole processes on a real broker: killed, restarted, cut off, and then held to every promise.
 
+#[cfg(test)]
 mod chain;
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod load;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
 mod quick_start;
+#[cfg(test)]
 mod topic_loss;

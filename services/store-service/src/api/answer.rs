@@ -159,7 +159,7 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
         Refusal::StorageFull => ErrorCode::StorageFull,
         Refusal::Overloaded => ErrorCode::Overloaded,
         Refusal::Stopped => ErrorCode::ShuttingDown,
-        Refusal::Unknown => ErrorCode::Internal,
+        Refusal::Unknown => ErrorCode::OutcomeUnknown,
     };
     Problem::new(code, refusal.to_string())
 }

@@ -6,9 +6,10 @@ mod commands;
 mod operations;
 mod query;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use service_kit::{ErrorCode, Problem};
 use shared_events::StoreId;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -61,4 +62,15 @@ pub fn router(state: State) -> Router {
         .with_state(state)
         .split_for_parts();
     router.merge(SwaggerUi::new("/api/docs").url("/api/openapi.json", description))
+}
+
+/// Reads the journal beside its writer, off the threads that serve requests.
+async fn read<T: Send + 'static>(
+    state: &State,
+    ask: impl FnOnce(&Reader) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let reader = Arc::clone(&state.reader);
+    tokio::task::spawn_blocking(move || ask(&reader.lock().unwrap_or_else(PoisonError::into_inner)))
+        .await
+        .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
 }

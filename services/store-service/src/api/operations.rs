@@ -1,15 +1,19 @@
 //! What operators ask: is it alive, is it ready, how is it doing.
 
-use std::sync::PoisonError;
+use std::time::Duration;
 
 use axum::extract::State as Ctx;
 use axum::response::Response;
 use service_kit::extract::Query;
 use service_kit::health::{Check, Condition, ReadyQuery, readiness};
-use service_kit::{clock, metrics};
+use service_kit::{Problem, clock, metrics};
 use shared_events::Timestamp;
 
-use super::State;
+use super::answer::unreadable;
+use super::{State, read};
+
+/// A broker that takes longer to acknowledge counts as away.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The process runs.
 #[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200)))]
@@ -23,33 +27,44 @@ pub(super) async fn livez() -> &'static str {
     params(("verbose" = Option<String>, Query, description = "A line for each part.")),
     responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
 )]
-pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuery>) -> Response {
-    let waiting = depth(&state);
-    let relay = match state.outbox.trouble() {
+pub(super) async fn readyz(
+    Ctx(state): Ctx<State>,
+    Query(query): Query<ReadyQuery>,
+) -> Result<Response, Problem> {
+    let silence = state.outbox.silence();
+    let trouble = state.outbox.trouble().or_else(|| {
+        let slow = silence >= ANSWERS_WITHIN;
+        slow.then(|| format!("the broker has not answered for {} s", silence.as_secs()))
+    });
+    let relay = match trouble {
         None => Condition::Ok,
         Some(trouble) => {
-            let oldest = oldest_seconds(&state);
+            let (waiting, oldest) = (depth(&state), oldest_seconds(&state).await?);
             let detail =
                 format!("{waiting} events wait, the oldest for {oldest} s; sales go on: {trouble}");
             Condition::Degraded(detail)
         }
     };
-    let checks = [
-        Check { name: "journal", condition: Condition::Ok },
-        Check { name: "relay", condition: relay },
-    ];
-    readiness(&checks, &query)
+    let journal = if state.metrics.storage_full.get() == 0 {
+        Condition::Ok
+    } else {
+        Condition::Failed("the disk is full; free some space, nothing else is needed".to_owned())
+    };
+    let checks =
+        [Check { name: "journal", condition: journal }, Check { name: "relay", condition: relay }];
+    Ok(readiness(&checks, &query))
 }
 
 /// Metrics in the `OpenMetrics` format.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200)))]
-pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
+pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem> {
+    let oldest = oldest_seconds(&state).await?;
     let gauges = &state.metrics;
     gauges.outbox_depth.set(signed(depth(&state)));
-    gauges.outbox_oldest_seconds.set(oldest_seconds(&state));
+    gauges.outbox_oldest_seconds.set(oldest);
     gauges.head.set(signed(state.outbox.committed().head.sequence.get()));
     gauges.items.set(i64::try_from(state.shelf.len()).unwrap_or(i64::MAX));
-    metrics::render(gauges.registry())
+    Ok(metrics::render(gauges.registry()))
 }
 
 fn depth(state: &State) -> u64 {
@@ -58,11 +73,14 @@ fn depth(state: &State) -> u64 {
 }
 
 /// Age of the oldest event the broker has not acknowledged, in seconds; 0 when there is none.
-fn oldest_seconds(state: &State) -> i64 {
-    let reader = state.reader.lock().unwrap_or_else(PoisonError::into_inner);
-    let oldest = reader.occurred_after(state.outbox.published_through()).ok().flatten();
+async fn oldest_seconds(state: &State) -> Result<i64, Problem> {
+    let published = state.outbox.published_through();
+    let oldest = read(state, move |reader| {
+        reader.occurred_after(published).map_err(|error| unreadable(&error))
+    })
+    .await?;
     let age = |at: Timestamp| clock::unix_millis().saturating_sub(at.unix_millis()) / 1_000;
-    oldest.map_or(0, age).max(0)
+    Ok(oldest.map_or(0, age).max(0))
 }
 
 fn signed(number: u64) -> i64 {

@@ -1,8 +1,6 @@
 //! The shelf now, and an item's history.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
-use std::sync::PoisonError;
-
 use axum::Json;
 use axum::extract::State as Ctx;
 use axum::http::header;
@@ -13,8 +11,8 @@ use service_kit::{ErrorCode, Problem};
 use shared_events::{RecordedEvent, Sequence, Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::State;
 use super::answer::{Item, entity_tag, unreadable};
+use super::{State, read};
 use crate::journal::{AsOf, Reader};
 
 const DEFAULT_LIMIT: usize = 100;
@@ -156,14 +154,7 @@ pub(super) async fn events(
     if after > Sequence::MAX {
         return Err(Problem::new(ErrorCode::InvalidField, "no such sequence").field("after"));
     }
-    let reader = state.reader;
-    tokio::task::spawn_blocking(move || {
-        let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        history(&reader, store, &sku, after, as_of, limit)
-    })
-    .await
-    .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
-    .map(Json)
+    read(&state, move |reader| history(reader, store, &sku, after, as_of, limit)).await.map(Json)
 }
 
 fn history(

@@ -163,12 +163,12 @@ impl<'j> Append<'j> {
         Ok(())
     }
 
-    /// Saves how far the relay came, when that changed.
+    /// Saves how far the relay came, when that changed or `always`.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn published_through(&mut self, sequence: Sequence) -> Result<(), Error> {
-        if sequence != *self.published_through {
+    pub fn published_through(&mut self, sequence: Sequence, always: bool) -> Result<(), Error> {
+        if always || sequence != *self.published_through {
             self.transaction
                 .prepare_cached("UPDATE journal SET published_through = ?1")?
                 .execute([signed(sequence.get())])?;

@@ -130,6 +130,9 @@ impl Journal {
             return Err(Error::OtherStore { path: folder.to_owned(), found, wanted });
         }
         let head = read::walk(&connection, &identity, &mut replay)?;
+        // After a failed sync the log's end may be in the page cache only. Before anything is
+        // acknowledged behind it, move it into the database and sync that.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         // A cursor ahead of the head is what a lost tail leaves behind: never skip what comes next.
         let published_through = published_through.min(head.sequence);
         Ok(Self { connection, identity, head, published_through, path, _lock: lock })

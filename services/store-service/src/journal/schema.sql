@@ -20,7 +20,8 @@ CREATE TABLE events (
     hash        BLOB    NOT NULL CHECK (length(hash) = 32) -- over this row and the hash before it
 ) STRICT;
 
-CREATE INDEX events_by_sku ON events (sku, sequence);
+-- With the time, so that a history as of a time is found without reading the rows.
+CREATE INDEX events_by_sku ON events (sku, sequence, occurred_at);
 
 CREATE TRIGGER events_are_never_updated BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;

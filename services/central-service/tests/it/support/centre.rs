@@ -10,16 +10,16 @@ use central_service::api;
 use central_service::database::{Database, OutboxRow, Reader};
 use central_service::intake::{Intake, Session};
 use central_service::metrics::Metrics;
-use central_service::projection::{Applied, Batch, Projection, Witness};
+use central_service::projection::{Applied, Batch, Projection};
 use central_service::read_model::{Level, ReadModel, StoreView};
+use central_service::store::Witness;
 use event_log::{EventLog, Offset};
 use inventory_core::FreshnessBounds;
+use shared_events::command::CommandEnvelope;
 use shared_events::topic::TopicSpec;
-use shared_events::wire::decode_command;
-use shared_events::wire::IncomingRecord;
-use shared_events::{CommandEnvelope, Sku, StoreId, Timestamp};
+use shared_events::{Sku, StoreId, Timestamp};
 
-use super::{PATIENT, sku, topics};
+use super::{PATIENT, command, sku, topics};
 
 /// Intake, projection and memory over one folder.
 pub(crate) struct Centre {
@@ -143,17 +143,7 @@ impl Centre {
 
     /// The commands in the outbox, with the topics they go to.
     pub(crate) fn commands(&self) -> Vec<(String, CommandEnvelope)> {
-        let command = |row: OutboxRow| {
-            let record = row.publication.record;
-            let headers: Vec<_> =
-                record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-            let incoming = IncomingRecord {
-                key: Some(&record.key),
-                headers: &headers,
-                value: record.value.as_deref(),
-            };
-            (row.publication.topic, decode_command(&incoming).expect("a command"))
-        };
+        let command = |row: OutboxRow| (row.publication.topic, command(&row.publication.record));
         self.outbox().into_iter().map(command).collect()
     }
 

@@ -2,6 +2,7 @@
 
 mod app;
 mod auditor;
+mod broker;
 mod centre;
 mod shop;
 mod topic;
@@ -16,10 +17,11 @@ use shared_events::{Sku, StoreId};
 
 pub(crate) use app::Running;
 pub(crate) use auditor::Auditor;
-pub(crate) use centre::{Centre, Picture};
+pub(crate) use broker::Moving;
+pub(crate) use centre::{Centre, Picture, file};
 pub(crate) use shop::{Shop, fold};
-pub(crate) use topic::{at, heartbeats, publish, raw, records, wait_for};
-pub(crate) use web::{Answer, documented, get};
+pub(crate) use topic::{at, command, heartbeats, publish, raw, records, wait_for};
+pub(crate) use web::{documented, get};
 
 /// Longest a test waits for something that another thread does.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use event_log::{EventLog, Offset, Position, Publication};
+use shared_events::command::CommandEnvelope;
 use shared_events::topic::TopicSpec;
-use shared_events::wire::{OutgoingRecord, encode_event, encode_heartbeat};
+use shared_events::wire::{
+    IncomingRecord, OutgoingRecord, decode_command, encode_event, encode_heartbeat,
+};
 use shared_events::{Heartbeat, RecordedEvent};
 use tokio_util::sync::CancellationToken;
 
 use super::{SOON, topics};
 
 /// Publishes events as a relay does: what is not acknowledged is sent again by a new publisher.
-pub(crate) fn publish<'a>(
-    log: &dyn EventLog,
-    events: impl IntoIterator<Item = &'a RecordedEvent>,
-) {
+pub(crate) fn publish<'a>(log: &dyn EventLog, events: impl IntoIterator<Item = &'a RecordedEvent>) {
     raw(log, &topics().stock_events(), events.into_iter().map(encode_event));
 }
 
@@ -68,6 +68,15 @@ pub(crate) fn wait_for(log: &dyn EventLog, topic: &TopicSpec, count: usize) -> V
     let found = read(log, topic, 0, Offset(0), count, SOON);
     assert_eq!(found.len(), count, "records on {} within {SOON:?}", topic.name);
     found
+}
+
+/// A record of a command topic, as its store reads it.
+pub(crate) fn command(record: &OutgoingRecord) -> CommandEnvelope {
+    let headers: Vec<_> =
+        record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let value = record.value.as_deref();
+    decode_command(&IncomingRecord { key: Some(&record.key), headers: &headers, value })
+        .expect("a command")
 }
 
 fn read(

@@ -1,0 +1,234 @@
+//! The database: one process at a time, told apart from other files, the same after a restart, and
+//! never in the way of a query.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use central_service::App;
+use central_service::database::{Database, Error};
+use central_service::projection::Batch;
+use event_log::{EventLog, MemoryLog};
+use rusqlite::Connection;
+
+use crate::support::{Centre, SOON, Shop, config, file, get, heartbeats, publish};
+
+fn setting() -> (tempfile::TempDir, Arc<dyn EventLog>) {
+    (tempfile::tempdir().expect("a folder"), Arc::new(MemoryLog::default()))
+}
+
+/// A folder in which a centre has worked.
+fn used(folder: &Path, log: &Arc<dyn EventLog>) -> Shop {
+    let shop = Shop::stocked("S1", 300);
+    publish(log.as_ref(), &shop.journal);
+    Centre::open(folder, log).catch_up();
+    shop
+}
+
+fn sql(folder: &Path, sql: &str) {
+    Connection::open(file(folder)).expect("the file is there").execute_batch(sql).expect(sql);
+}
+
+/// What a person is told who starts a centre there.
+fn refusal(folder: &Path, log: &Arc<dyn EventLog>) -> String {
+    App::build(config(folder), Arc::clone(log)).expect_err("it must not start").to_string()
+}
+
+#[test]
+fn a_folder_serves_one_process_at_a_time() {
+    let (folder, log) = setting();
+    let first = App::build(config(folder.path()), Arc::clone(&log)).expect("the folder is free");
+    let second = App::build(config(folder.path()), Arc::clone(&log)).expect_err("it is in use");
+    assert!(matches!(second, Error::InUse(_)), "{second:?}");
+    let said = second.to_string();
+    assert!(said.contains(&folder.path().display().to_string()), "{said}");
+    assert!(said.contains("stop that one first"), "{said}");
+    drop(first);
+    App::build(config(folder.path()), log).expect("the lock went with its holder");
+}
+
+#[test]
+fn a_database_of_another_kind_is_left_alone() {
+    let (folder, log) = setting();
+    sql(folder.path(), "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (7);");
+    let before = std::fs::read(file(folder.path())).expect("the file is there");
+    let said = refusal(folder.path(), &log);
+    assert!(said.contains("central.db is not a database of this kind"), "{said}");
+    assert!(said.contains("choose another folder"), "{said}");
+    assert_eq!(std::fs::read(file(folder.path())).expect("the file is there"), before);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named_with_the_fix() {
+    let (folder, log) = setting();
+    std::fs::write(file(folder.path()), "no database at all, ".repeat(500)).expect("a file");
+    let said = refusal(folder.path(), &log);
+    assert!(said.contains("central.db") && said.contains("not a database"), "{said}");
+    assert!(said.contains("delete") && said.contains("rebuilt from the topics"), "{said}");
+}
+
+#[test]
+fn a_database_of_another_layout_is_named_with_the_fix() {
+    let (folder, log) = setting();
+    used(folder.path(), &log);
+    sql(folder.path(), "PRAGMA user_version = 99");
+    let said = refusal(folder.path(), &log);
+    assert!(said.contains("layout 99") && said.contains("delete"), "{said}");
+}
+
+#[test]
+fn a_damaged_database_is_named_with_the_fix() {
+    let (folder, log) = setting();
+    used(folder.path(), &log);
+    sql(folder.path(), "PRAGMA wal_checkpoint(TRUNCATE)");
+    let mut bytes = std::fs::read(file(folder.path())).expect("the file is there");
+    let pages = bytes.split_at_mut(8 * 4_096).1;
+    pages.fill(0xa5);
+    std::fs::write(file(folder.path()), bytes).expect("the file can be written");
+    let said = refusal(folder.path(), &log);
+    assert!(said.contains("malformed"), "{said}");
+    assert!(said.contains("delete it, and it is rebuilt from the topics"), "{said}");
+}
+
+#[test]
+fn a_row_that_was_never_written_so_is_named_with_the_fix() {
+    let spoils = [
+        "UPDATE levels SET sku = 'A|B' WHERE sku = 'ITEM-7'",
+        "UPDATE stores SET store_id = ''",
+        "INSERT INTO stores VALUES (7, 'S7', 1, 0, '', '')",
+        "INSERT INTO tracker_chunks VALUES (0, 1, 9, x'00')",
+    ];
+    for spoil in spoils {
+        let (folder, log) = setting();
+        used(folder.path(), &log);
+        sql(folder.path(), spoil);
+        let said = refusal(folder.path(), &log);
+        assert!(said.contains("rebuilt from the topics"), "{spoil}: {said}");
+    }
+}
+
+#[test]
+fn a_deleted_database_comes_back_from_the_topics() {
+    let (folder, log) = setting();
+    let shop = used(folder.path(), &log);
+    let before = Centre::open(folder.path(), &log).picture();
+    std::fs::remove_dir_all(folder.path()).expect("the folder can go");
+    let mut centre = Centre::open(folder.path(), &log);
+    assert_eq!(centre.catch_up().events, 300);
+    assert_eq!(centre.picture(), before);
+    assert_eq!(centre.view(&shop.id).digest.to_string(), shop.heartbeat().digest);
+}
+
+/// Trackers with holes, several lives, several stores, reported heads: all of it is there again.
+#[test]
+fn a_reopened_database_knows_what_it_knew() {
+    let (folder, log) = setting();
+    let mut first = Shop::new("S1");
+    for step in 0..9_000 {
+        first.count(&format!("ITEM-{}", step % 70), 1 + step % 9);
+    }
+    let mut second = Shop::stocked("S2", 5);
+    second.begin_new_life();
+    second.change("ITEM-1", 8);
+    second.change("ITEM-1", -2);
+    let mut centre = Centre::open(folder.path(), &log);
+    // Holes within a chunk, over a chunk's border, and far beyond.
+    publish(log.as_ref(), first.events(1, 100));
+    publish(log.as_ref(), first.events(150, 4_090));
+    centre.catch_up();
+    publish(log.as_ref(), first.events(4_200, 8_191));
+    publish(log.as_ref(), first.events(8_999, 9_000));
+    publish(log.as_ref(), &second.journal[..6]);
+    heartbeats(log.as_ref(), [first.heartbeat(), second.heartbeat()]);
+    centre.catch_up();
+    let before = centre.picture();
+    let (_, _, through, missing, _) = &before.stores[0];
+    assert_eq!((*through, *missing), (100, 49 + 109 + 807));
+    drop(centre);
+
+    let mut centre = Centre::open(folder.path(), &log);
+    assert_eq!(centre.picture(), before);
+    // What was applied is still told from what was not.
+    publish(log.as_ref(), &first.journal);
+    publish(log.as_ref(), &second.journal);
+    let applied = centre.catch_up();
+    assert_eq!((applied.events, applied.duplicates), (49 + 109 + 807 + 1, 9_000 + 7 - 966));
+    for shop in [&first, &second] {
+        let view = centre.view(&shop.id);
+        assert_eq!((view.applied_through, view.missing), (shop.head(), 0));
+        assert_eq!(view.digest.to_string(), shop.heartbeat().digest);
+    }
+    let after = centre.picture();
+    drop(centre);
+    assert_eq!(Centre::open(folder.path(), &log).picture(), after);
+    let chunks: i64 = Connection::open(file(folder.path()))
+        .and_then(|db| db.query_row("SELECT count(*) FROM tracker_chunks", [], |row| row.get(0)))
+        .expect("the file is there");
+    assert_eq!(chunks, 0, "chunks go away as they fill");
+}
+
+#[test]
+fn the_outbox_survives_and_forgets_what_was_published() {
+    let (folder, log) = setting();
+    heartbeats(log.as_ref(), [Shop::stocked("S1", 3).heartbeat()]);
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.catch_up();
+    assert_eq!((centre.look(), centre.look(), centre.look()), (0, 1, 1));
+    let waiting = centre.outbox();
+    drop(centre);
+    let mut centre = Centre::open(folder.path(), &log);
+    assert_eq!(centre.outbox(), waiting);
+    centre.projection.published(waiting[0].id).expect("the database works");
+    assert_eq!(centre.outbox(), &waiting[1..]);
+    centre.projection.published(waiting[1].id).expect("the database works");
+    assert_eq!((centre.look(), centre.look()), (0, 1));
+    assert!(centre.outbox()[0].id > waiting[1].id, "no place in the order is used twice");
+}
+
+/// Somebody holds the database's one write lock; the projector waits for it, and no query does.
+#[tokio::test]
+async fn queries_never_wait_for_the_writer() {
+    let (folder, log) = setting();
+    let mut shop = used(folder.path(), &log);
+    let mut centre = Centre::open(folder.path(), &log);
+    let router = centre.router();
+    let holder = Connection::open(file(folder.path())).expect("the file is there");
+    holder.execute_batch("BEGIN IMMEDIATE; DELETE FROM levels").expect("the lock is free");
+
+    shop.change("ITEM-7", 1_000);
+    let batch = Batch { events: shop.events(301, 301).to_vec(), ..Batch::default() };
+    let writing = std::thread::spawn(move || centre.projection.apply(&batch));
+    let started = Instant::now();
+    for path in [
+        "/api/query/inventory/global/ITEM-7",
+        "/api/query/inventory/store/S1/ITEM-7",
+        "/api/query/inventory/store/S1?limit=1000",
+        "/api/stores",
+        "/readyz?verbose",
+        "/metrics",
+    ] {
+        let answer = get(&router, path).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+    }
+    let one = get(&router, "/api/query/inventory/store/S1/ITEM-7").await.ok();
+    let list = get(&router, "/api/query/inventory/store/S1?limit=1000").await.ok();
+    assert_eq!(one["onHand"], 8, "what was committed last");
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(300));
+    assert!(!writing.is_finished(), "the writer waits, for {:?} by now", started.elapsed());
+
+    holder.execute_batch("ROLLBACK").expect("it can be undone");
+    test_support::eventually("the writer goes on", SOON, || writing.is_finished().then_some(()));
+    writing.join().expect("no panic").expect("the lock was free in time");
+    let one = get(&router, "/api/query/inventory/store/S1/ITEM-7").await.ok();
+    assert_eq!(one["onHand"], 1_008);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let (folder, _log) = setting();
+    let path = folder.path().join("taken");
+    std::fs::write(&path, "a file").expect("a file");
+    let refused = Database::open(&path).expect_err("it is a file");
+    assert!(matches!(refused, Error::Folder { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("taken"), "{refused}");
+}
