@@ -81,6 +81,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// Entries of a page unless asked, and at most.
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1_000;
+
+/// How many entries a page has, by the caller's `limit`.
+///
+/// # Errors
+/// [`ErrorCode::InvalidField`] outside 1 to 1,000.
+pub fn page_limit(asked: Option<usize>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("limit is 1 to {MAX_LIMIT}");
+    Err(Problem::new(ErrorCode::InvalidField, detail).field("limit"))
+}
+
 /// Parses a JSON object of a known shape; an error names the field.
 ///
 /// # Errors

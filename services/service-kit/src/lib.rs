@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod extract;
+pub mod folder;
 pub mod health;
 pub mod http;
 pub mod metrics;

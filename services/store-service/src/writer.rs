@@ -216,10 +216,11 @@ impl Writer {
             answered.push(answers?);
         }
         let Batch { mut append, changed, digest, .. } = decided;
-        // A full disk has room again when something could be written. Somebody has to try: no sales
-        // are sent to a store that is not ready.
-        let was_full = self.metrics.storage_full.get() != 0;
-        append.published_through(self.outbox.published_through(), was_full)?;
+        append.published_through(self.outbox.published_through())?;
+        if self.metrics.storage_full.get() != 0 {
+            // Somebody has to try: no sales are sent to a store that is not ready.
+            append.probe()?;
+        }
         let head = append.commit()?;
         self.digest = digest;
         self.shelf.commit(changed);

@@ -7,16 +7,13 @@ use axum::Json;
 use axum::extract::State as Ctx;
 use inventory_core::{Freshness, available};
 use serde::{Deserialize, Serialize};
-use service_kit::extract::{Path, Query};
+use service_kit::extract::{Path, Query, page_limit};
 use service_kit::{ErrorCode, Problem};
 use shared_events::{Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{FreshnessView, State};
 use crate::read_model::{Level, StoreView};
-
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1_000;
 
 /// One item in one store, as the centre knows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -188,11 +185,7 @@ pub(super) async fn items(
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Items>, Problem> {
     let (index, view) = state.model.store(&store).ok_or_else(|| unknown(&store))?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        let detail = format!("limit is 1 to {MAX_LIMIT}");
-        return Err(Problem::new(ErrorCode::InvalidField, detail).field("limit"));
-    }
+    let limit = page_limit(query.limit)?;
     let reader = state.reader.clone();
     let skus = tokio::task::spawn_blocking(move || {
         let after = query.after.as_ref().map_or("", Sku::as_str);

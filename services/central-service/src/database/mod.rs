@@ -4,10 +4,10 @@ mod load;
 mod reader;
 mod write;
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use service_kit::folder::{self, FolderLock};
 use service_kit::sqlite::{self, Durability, Schema};
 
 pub use load::Loaded;
@@ -17,23 +17,14 @@ pub use write::Write;
 const SCHEMA: Schema =
     Schema { application_id: 0x4f6e_6832, version: 1, sql: include_str!("schema.sql") };
 const DATABASE: &str = "central.db";
-const LOCK: &str = "central.lock";
 
 /// What can go wrong with the database. All of it ends the process: what it holds comes back from the
 /// topics.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder cannot be made or used.
-    #[error("{}: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another process has it.
-    #[error("the database in {} is in use by another process; stop that one first", .0.display())]
-    InUse(PathBuf),
+    /// The folder cannot be had.
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
     /// It cannot be opened.
     #[error(
         "{0}; choose another folder, or delete a database of the centre: it is rebuilt from the topics"
@@ -62,8 +53,7 @@ impl From<rusqlite::Error> for Error {
 pub struct Database {
     connection: Connection,
     path: PathBuf,
-    // Held for life: the lock goes with the file.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Database {
@@ -72,14 +62,7 @@ impl Database {
     /// # Errors
     /// [`Error`].
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let in_folder = |source| Error::Folder { path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let lock = File::create(folder.join(LOCK)).map_err(in_folder)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::InUse(folder.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(in_folder(source)),
-        }
+        let lock = FolderLock::take(folder)?;
         let path = folder.join(DATABASE);
         // All of it can be rebuilt: a power cut may take recent commits, but effect and position
         // together.

@@ -10,6 +10,7 @@ use central_service::database::{Database, Error};
 use central_service::projection::Batch;
 use event_log::{EventLog, MemoryLog};
 use rusqlite::Connection;
+use service_kit::folder::Error as FolderError;
 
 use crate::support::{Centre, SOON, Shop, config, file, get, heartbeats, publish};
 
@@ -39,7 +40,7 @@ fn a_folder_serves_one_process_at_a_time() {
     let (folder, log) = setting();
     let first = App::build(config(folder.path()), Arc::clone(&log)).expect("the folder is free");
     let second = App::build(config(folder.path()), Arc::clone(&log)).expect_err("it is in use");
-    assert!(matches!(second, Error::InUse(_)), "{second:?}");
+    assert!(matches!(second, Error::Folder(FolderError::InUse(_))), "{second:?}");
     let said = second.to_string();
     assert!(said.contains(&folder.path().display().to_string()), "{said}");
     assert!(said.contains("stop that one first"), "{said}");
@@ -229,6 +230,6 @@ fn a_folder_that_cannot_be_made_is_named() {
     let path = folder.path().join("taken");
     std::fs::write(&path, "a file").expect("a file");
     let refused = Database::open(&path).expect_err("it is a file");
-    assert!(matches!(refused, Error::Folder { .. }), "{refused:?}");
+    assert!(matches!(refused, Error::Folder(FolderError::Unusable { .. })), "{refused:?}");
     assert!(refused.to_string().contains("taken"), "{refused}");
 }

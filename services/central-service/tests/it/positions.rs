@@ -242,3 +242,23 @@ fn the_cluster_is_noted_although_the_first_session_failed() {
     let centre = Centre::open(folder.path(), &log);
     assert_eq!(centre.intake.cluster_id.as_deref(), Some("old"));
 }
+
+#[test]
+fn an_error_behind_records_neither_loses_them_nor_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryLog::default();
+    let moving = Arc::new(Moving::new("old", &memory));
+    let log: Arc<dyn EventLog> = moving.clone();
+    let shop = Shop::stocked("S1", 20);
+    publish(&memory, &shop.journal);
+    heartbeats(&memory, [shop.heartbeat()]);
+    moving.fail_behind_records();
+    let mut centre = Centre::open(folder.path(), &log);
+    let batch = centre.poll().expect("records first").expect("a batch");
+    assert_eq!(batch.events.len() + batch.heartbeats.len(), 5);
+    let first = centre.apply(&batch);
+    assert_eq!(centre.poll().expect_err("then the error"), Error::PositionLost);
+    let rest = centre.catch_up();
+    assert_eq!((first.events + rest.events, rest.duplicates), (20, 0));
+    check(&centre, &shop);
+}

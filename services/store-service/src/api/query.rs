@@ -6,7 +6,7 @@ use axum::extract::State as Ctx;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use service_kit::extract::{Path, Query};
+use service_kit::extract::{Path, Query, page_limit};
 use service_kit::{ErrorCode, Problem};
 use shared_events::{RecordedEvent, Sequence, Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
@@ -14,9 +14,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::{Item, entity_tag, unreadable};
 use super::{State, read};
 use crate::journal::{AsOf, Reader};
-
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1_000;
 
 /// One item of this store, now.
 #[utoipa::path(
@@ -76,7 +73,7 @@ pub(super) async fn items(
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Items>, Problem> {
     require_known(&state, &store)?;
-    let limit = limit(query.limit)?;
+    let limit = page_limit(query.limit)?;
     let page = state.shelf.page(query.after.as_ref(), limit);
     let next = page.get(limit - 1).map(|(sku, _)| sku.clone());
     let items = page.into_iter().map(|(sku, item)| Item::new(store.clone(), sku, &item)).collect();
@@ -148,7 +145,7 @@ pub(super) async fn events(
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<History>, Problem> {
     require_known(&state, &store)?;
-    let limit = limit(query.limit)?;
+    let limit = page_limit(query.limit)?;
     let as_of = query.as_of.as_deref().map(as_of).transpose()?;
     let after = Sequence::new(query.after.unwrap_or_default());
     if after > Sequence::MAX {
@@ -195,15 +192,6 @@ fn as_of(text: &str) -> Result<AsOf, Problem> {
         let detail = "asOf is a sequence or an RFC 3339 time, as in 2026-11-21T09:30:00Z";
         Problem::new(ErrorCode::InvalidField, detail).field("asOf")
     })
-}
-
-fn limit(asked: Option<usize>) -> Result<usize, Problem> {
-    let limit = asked.unwrap_or(DEFAULT_LIMIT);
-    if (1..=MAX_LIMIT).contains(&limit) {
-        return Ok(limit);
-    }
-    let detail = format!("limit is 1 to {MAX_LIMIT}");
-    Err(Problem::new(ErrorCode::InvalidField, detail).field("limit"))
 }
 
 fn require_known(state: &State, store: &StoreId) -> Result<(), Problem> {

@@ -163,17 +163,33 @@ impl<'j> Append<'j> {
         Ok(())
     }
 
-    /// Saves how far the relay came, when that changed or `always`.
+    /// Saves how far the relay came, when that changed.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn published_through(&mut self, sequence: Sequence, always: bool) -> Result<(), Error> {
-        if always || sequence != *self.published_through {
-            self.transaction
-                .prepare_cached("UPDATE journal SET published_through = ?1")?
-                .execute([signed(sequence.get())])?;
+    pub fn published_through(&mut self, sequence: Sequence) -> Result<(), Error> {
+        if sequence != *self.published_through {
+            self.save_cursor(sequence)?;
             self.new_published_through = Some(sequence);
         }
+        Ok(())
+    }
+
+    /// Makes sure that the commit has to write something, which tells whether the disk has room.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn probe(&mut self) -> Result<(), Error> {
+        let sequence = self.new_published_through.unwrap_or(*self.published_through);
+        // There and back: SQLite does not write what stands there already.
+        self.save_cursor(sequence.next())?;
+        self.save_cursor(sequence)
+    }
+
+    fn save_cursor(&self, sequence: Sequence) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("UPDATE journal SET published_through = ?1")?
+            .execute([signed(sequence.get())])?;
         Ok(())
     }
 

@@ -7,10 +7,10 @@ mod append;
 mod chain;
 mod read;
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use service_kit::folder::{self, FolderLock};
 use service_kit::sqlite::{self, Durability, Schema};
 use shared_events::event::InvalidEventData;
 use shared_events::{Epoch, RecordedEvent, Sequence, StoreId};
@@ -22,22 +22,13 @@ pub use read::{AsOf, Reader};
 const SCHEMA: Schema =
     Schema { application_id: 0x4f6e_6831, version: 1, sql: include_str!("schema.sql") };
 const DATABASE: &str = "journal.db";
-const LOCK: &str = "journal.lock";
 
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder cannot be made or used.
-    #[error("{}: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another process has it.
-    #[error("the journal in {} is in use by another process; stop that one first", .0.display())]
-    InUse(PathBuf),
+    /// The folder cannot be had.
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
     /// It is the journal of another store.
     #[error("the journal in {} belongs to store {found}, not {wanted}", path.display())]
     OtherStore {
@@ -99,8 +90,7 @@ pub struct Journal {
     head: Head,
     published_through: Sequence,
     path: PathBuf,
-    // Held for life: the lock goes with the file.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Journal {
@@ -114,9 +104,7 @@ impl Journal {
         store: &StoreId,
         mut replay: impl FnMut(&RecordedEvent),
     ) -> Result<Self, Error> {
-        let in_folder = |source| Error::Folder { path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let lock = lock(folder)?;
+        let lock = FolderLock::take(folder)?;
         let path = folder.join(DATABASE);
         let connection = sqlite::open(&path, SCHEMA, Durability::EveryCommit)?;
         connection.set_prepared_statement_cache_capacity(32);
@@ -182,17 +170,6 @@ pub fn verify(folder: &Path) -> Result<(Identity, Head), Error> {
     let (identity, _) = read::identity(&connection)?;
     let head = read::walk(&connection, &identity, &mut |_| {})?;
     Ok((identity, head))
-}
-
-fn lock(folder: &Path) -> Result<File, Error> {
-    // A file of its own: closing any handle of a database file drops SQLite's own locks on it.
-    let in_folder = |source| Error::Folder { path: folder.to_owned(), source };
-    let file = File::create(folder.join(LOCK)).map_err(in_folder)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse(folder.to_owned())),
-        Err(TryLockError::Error(source)) => Err(in_folder(source)),
-    }
 }
 
 fn broken(sequence: Sequence, reason: impl Into<String>) -> Error {

@@ -102,7 +102,7 @@ async fn fill(folder: &Path) {
         next = sell_out_of_room(&store, next).await;
         println!("round {round}: sale {next} was refused");
         refused_and_readable(&store, next).await;
-        next = not_ready(&store, next).await;
+        next = not_ready(&store, &log, next).await;
         fs::remove_file(ballast).unwrap();
         // There is room again, which is noticed without a sale. The refused one is made, as no repeat.
         eventually_async("it is ready", DEADLINE, async || {
@@ -162,11 +162,18 @@ async fn refused_and_readable(store: &TestStore, refused: u64) {
     assert_eq!(store.get("/livez").await.status, 200);
 }
 
-/// Whoever sends it customers is told. A sale may find a last place, so sell until none is left.
-async fn not_ready(store: &TestStore, first: u64) -> u64 {
+/// Whoever sends it customers is told, for as long as it lasts. A sale may find a last place, so sell
+/// until none is left.
+async fn not_ready(store: &TestStore, log: &MemoryLog, first: u64) -> u64 {
+    let heartbeats = || Topic::read(log, &topics().heartbeats()).len();
     let mut next = first;
     let ready = eventually_async("it says that it cannot sell", DEADLINE, async || {
         next = sell_out_of_room(store, next).await;
+        let before = heartbeats();
+        eventually_async("some heartbeats", DEADLINE, async || {
+            (heartbeats() >= before + 3).then_some(())
+        })
+        .await;
         let ready = store.get("/readyz?verbose").await;
         (ready.status == 503).then_some(ready)
     })

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use event_log::MemoryLog;
 use rusqlite::Connection;
+use service_kit::folder::Error as FolderError;
 use shared_events::StoreId;
 use store_service::journal::{self, Error, Head, Journal};
 use tempfile::TempDir;
@@ -39,7 +40,7 @@ async fn closed() -> (Setup, PathBuf) {
 }
 
 fn copy(folder: &Path) -> TempDir {
-    let copy = TempDir::new().unwrap();
+    let copy = test_support::folder();
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
@@ -53,7 +54,10 @@ async fn a_journal_has_one_owner_at_a_time() {
     store.replace("X", 1).await;
     let folder = store.folder().to_owned();
     let refused = open(&folder).unwrap_err();
-    assert!(matches!(&refused, Error::InUse(path) if *path == folder), "{refused}");
+    assert!(
+        matches!(&refused, Error::Folder(FolderError::InUse(path)) if *path == folder),
+        "{refused}"
+    );
     assert!(refused.to_string().contains("stop that one first"), "{refused}");
     // Looking is free, beside the owner.
     assert_eq!(journal::verify(&folder).unwrap().1.sequence.get(), 1);
@@ -163,7 +167,7 @@ async fn a_damaged_file_is_refused_and_left_alone() {
         let before = fs::read(&path).unwrap();
         for refused in [journal::verify(copy.path()).unwrap_err(), open(copy.path()).unwrap_err()] {
             println!("{what}: {refused}");
-            assert!(!matches!(refused, Error::Full | Error::InUse(_)), "{what}: {refused}");
+            assert!(!matches!(refused, Error::Full | Error::Folder(_)), "{what}: {refused}");
             let told = refused.to_string();
             assert!(told.contains("journal"), "{what}: which file is it? {told}");
         }
@@ -173,7 +177,7 @@ async fn a_damaged_file_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_database_of_something_else_is_refused() {
-    let folder = TempDir::new().unwrap();
+    let folder = test_support::folder();
     database(folder.path()).execute_batch("CREATE TABLE theirs (x)").unwrap();
     for refused in [open(folder.path()).unwrap_err(), journal::verify(folder.path()).unwrap_err()] {
         assert!(refused.to_string().contains("not a database of this kind"), "{refused}");
@@ -186,11 +190,14 @@ async fn a_database_of_something_else_is_refused() {
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_used_is_named() {
-    let folder = TempDir::new().unwrap();
+    let folder = test_support::folder();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let refused = open(&file.join("A")).unwrap_err();
-    assert!(matches!(&refused, Error::Folder { path, .. } if *path == file.join("A")), "{refused}");
+    assert!(
+        matches!(&refused, Error::Folder(FolderError::Unusable { path, .. }) if *path == file.join("A")),
+        "{refused}"
+    );
     let missing = journal::verify(&folder.path().join("missing")).unwrap_err();
     assert!(missing.to_string().contains("missing/journal.db"), "{missing}");
 }

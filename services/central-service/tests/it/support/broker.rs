@@ -1,8 +1,9 @@
 //! A broker that can be moved to another cluster, and that fails when told.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use event_log::{Error, EventLog, Extent, MemoryLog, Position, Publisher, Subscriber};
+use event_log::{Error, EventLog, Extent, MemoryLog, Position, Publisher, Received, Subscriber};
 use shared_events::topic::TopicSpec;
 
 /// Where a [`Moving`] broker points now.
@@ -11,6 +12,7 @@ struct Now {
     log: MemoryLog,
     cluster_id: String,
     refuse_subscribers: bool,
+    fail_behind_records: bool,
 }
 
 /// One address, behind which the cluster can change.
@@ -35,6 +37,12 @@ impl Moving {
 
     pub(crate) fn refuse_subscribers(&self, refuse: bool) {
         self.with(|now| now.refuse_subscribers = refuse);
+    }
+
+    /// The next subscriber reports an error with the first records that it delivers, and is
+    /// silent from then on, as a partition that failed is.
+    pub(crate) fn fail_behind_records(&self) {
+        self.with(|now| now.fail_behind_records = true);
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Now) -> T) -> T {
@@ -64,7 +72,33 @@ impl EventLog for Moving {
             if now.refuse_subscribers {
                 return Err(Error::Client("not today".to_owned()));
             }
-            now.log.subscriber(positions)
+            let subscriber = now.log.subscriber(positions)?;
+            if !std::mem::take(&mut now.fail_behind_records) {
+                return Ok(subscriber);
+            }
+            let failing: Box<dyn Subscriber> = Box::new(Failing { subscriber, failed: false });
+            Ok(failing)
         })
+    }
+}
+
+struct Failing {
+    subscriber: Box<dyn Subscriber>,
+    failed: bool,
+}
+
+impl Subscriber for Failing {
+    fn poll(
+        &mut self,
+        max_records: usize,
+        timeout: Duration,
+        receive: &mut dyn FnMut(Received<'_>),
+    ) -> Result<usize, Error> {
+        if self.failed {
+            return Ok(0);
+        }
+        let delivered = self.subscriber.poll(max_records.min(5), timeout, receive)?;
+        self.failed = delivered > 0;
+        if self.failed { Err(Error::PositionLost) } else { Ok(0) }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// A fresh folder, and this broker.
     pub(crate) fn with_log(log: impl EventLog + 'static) -> Self {
-        let temporary = TempDir::new().unwrap();
+        let temporary = test_support::folder();
         let folder = temporary.path().join("A");
         let heartbeat_every = Duration::from_millis(20);
         Self { folder, _temporary: Some(Arc::new(temporary)), log: Arc::new(log), heartbeat_every }
