@@ -21,21 +21,28 @@ pub const AWAY: &str = "127.0.0.1:1";
 /// # Panics
 /// When there is none and none can be started, with what the script said.
 #[must_use]
+#[expect(clippy::panic, reason = "there is nobody to hand the reason to")]
 pub fn kafka() -> String {
-    static ADDRESS: OnceLock<String> = OnceLock::new();
-    ADDRESS.get_or_init(|| std::env::var(VARIABLE).unwrap_or_else(|_unset| start())).clone()
+    // A failure too: one start that cannot work is enough.
+    static ADDRESS: OnceLock<Result<String, String>> = OnceLock::new();
+    match ADDRESS.get_or_init(|| std::env::var(VARIABLE).or_else(|_unset| start())) {
+        Ok(address) => address.clone(),
+        Err(reason) => panic!("{reason}"),
+    }
 }
 
-fn start() -> String {
+fn start() -> Result<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let started = Command::new(root.join("scripts/kafka"))
         .args(["start", "--port", PORT, "--dir"])
         .arg(root.join(FOLDER))
         .output()
         .expect("scripts/kafka can be run");
-    let said = String::from_utf8_lossy(&started.stderr);
-    assert!(started.status.success(), "scripts/kafka start failed; or set {VARIABLE}:\n{said}");
-    String::from_utf8_lossy(&started.stdout).trim().to_owned()
+    if !started.status.success() {
+        let said = String::from_utf8_lossy(&started.stderr);
+        return Err(format!("no Apache Kafka to test with; {VARIABLE} can name one. {said}"));
+    }
+    Ok(String::from_utf8_lossy(&started.stdout).trim().to_owned())
 }
 
 /// A topic prefix that no other test has, of this run or an earlier one on the same broker.

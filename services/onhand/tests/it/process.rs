@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
@@ -27,9 +28,23 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// A port nobody uses. The next process to ask for it is ours.
+/// A port nobody uses.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    free_ports(1)
+}
+
+/// The first of so many ports in a row that nobody uses. None is given out twice, and all lie below
+/// those the system gives to outgoing connections: a killed service must find its port again.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    static NEXT: LazyLock<Mutex<u16>> = LazyLock::new(|| Mutex::new(fastrand::u16(20_000..30_000)));
+    let mut next = NEXT.lock().unwrap();
+    loop {
+        let first = *next;
+        *next = first + count;
+        if (first..*next).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return first;
+        }
+    }
 }
 
 /// A running `onhand`, killed when dropped.

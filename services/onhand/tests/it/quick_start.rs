@@ -5,7 +5,7 @@ use std::process::Stdio;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::process::{eventually, free_port, onhand};
+use crate::process::{eventually, free_ports, onhand};
 
 async fn post(client: &Client, url: String, body: Value) -> Value {
     let request = client.post(url).header("content-type", "application/json");
@@ -16,17 +16,26 @@ async fn post(client: &Client, url: String, body: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replace_at_one_store_and_adjust_at_another_add_up_at_the_centre() {
-    let port = free_port();
+    // The centre and three stores.
+    let port = free_ports(4);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("dev.log");
     let mut dev = onhand()
         .args(["dev", "--port", &port.to_string()])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
     let base = format!("http://127.0.0.1:{port}/api");
     let client = Client::new();
-    eventually("dev answers", async || client.get(format!("{base}/stores")).send().await.ok())
-        .await;
+    let running = std::cell::RefCell::new(&mut dev);
+    eventually("dev answers", async || {
+        if let Some(status) = running.borrow_mut().try_wait().unwrap() {
+            panic!("dev ended with {status}: {}", std::fs::read_to_string(&log).unwrap());
+        }
+        client.get(format!("{base}/stores")).send().await.ok()
+    })
+    .await;
 
     let replace = json!({"storeId": "A", "sku": "ABC-1", "quantity": 10});
     let replaced = post(&client, format!("{base}/commands/inventory/replace"), replace).await;
