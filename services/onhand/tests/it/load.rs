@@ -79,7 +79,7 @@ struct Till {
 
 impl Till {
     async fn work(mut self, stop: Arc<AtomicBool>, answers: Arc<AtomicUsize>) -> Vec<Answered> {
-        let mut answered = Vec::new();
+        let (mut answered, mut asked) = (Vec::new(), Vec::new());
         for number in 0_u64.. {
             if stop.load(Ordering::Relaxed) {
                 break;
@@ -97,6 +97,12 @@ impl Till {
             });
             let event = self.answer(&body).await;
             answers.fetch_add(1, Ordering::Relaxed);
+            // A till that lost an answer asks again, perhaps after its store was killed.
+            asked.push((body, event));
+            if self.random.u8(0..100) < 5 {
+                let (earlier, told) = &asked[self.random.usize(0..asked.len())];
+                assert_eq!(self.answer(earlier).await, *told, "another answer to {earlier}");
+            }
             answered.push(Answered { store: self.store.clone(), command, event });
         }
         answered
