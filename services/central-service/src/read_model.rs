@@ -82,7 +82,7 @@ pub struct Seen {
 }
 
 /// Shards keep readers of one item out of the way of a write to another.
-const SHARDS: usize = 64;
+const SHARDS: u64 = 64;
 
 type Shard = RwLock<HashMap<Sku, Vec<Level>>>;
 
@@ -169,8 +169,8 @@ impl ReadModel {
     }
 
     fn shard(&self, sku: &Sku) -> &Shard {
-        let hash = usize::try_from(self.hasher.hash_one(sku) % 64).unwrap_or_default();
-        self.shards.get(hash).expect("there are 64 shards")
+        let hash = usize::try_from(self.hasher.hash_one(sku) % SHARDS).unwrap_or_default();
+        self.shards.get(hash).expect("the remainder is below the number of shards")
     }
 }
 
