@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CommandId, Sku, StoreId};
 use crate::position::{Epoch, Sequence, Version};
 use crate::quantity::{Delta, Quantity};
+use crate::reservation::{FulfilReservation, ReleaseReservation, ReserveStock};
 use crate::text::Text;
 use crate::timestamp::Timestamp;
 
@@ -39,7 +40,7 @@ impl StockCommand {
 }
 
 /// Set an item's level to an absolute count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplaceStock {
     /// The item.
@@ -55,7 +56,7 @@ pub struct ReplaceStock {
 }
 
 /// Change an item's level by a difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AdjustStock {
     /// The item.
@@ -65,6 +66,7 @@ pub struct AdjustStock {
     /// Only if the item still has this version.
     pub expected_version: Option<Version>,
     /// What to do when the shelf cannot cover it.
+    #[serde(default)]
     pub on_shortfall: OnShortfall,
     /// Why.
     pub reason: Option<Text>,
@@ -94,6 +96,8 @@ pub struct CommandEnvelope {
     pub store: StoreId,
     /// The centre's clock when it was issued.
     pub issued_at: Timestamp,
+    /// W3C trace context of the request that led to it.
+    pub traceparent: Option<String>,
     /// What is asked.
     pub command: StoreCommand,
 }
@@ -103,6 +107,29 @@ pub struct CommandEnvelope {
 pub enum StoreCommand {
     /// Publish a part of the journal again.
     ReplayEvents(ReplayEvents),
+    /// Change one item, for a caller who knows the centre only.
+    Stock(StockCommand),
+    /// Keep units for a customer.
+    Reserve(ReserveStock),
+    /// Let them go.
+    Release(ReleaseReservation),
+    /// Hand them over.
+    Fulfil(FulfilReservation),
+}
+
+impl StoreCommand {
+    /// The `CloudEvents` type, version included.
+    #[must_use]
+    pub const fn command_type(&self) -> &'static str {
+        match self {
+            Self::ReplayEvents(_) => REPLAY_EVENTS,
+            Self::Stock(StockCommand::Replace(_)) => REPLACE_STOCK,
+            Self::Stock(StockCommand::Adjust(_)) => ADJUST_STOCK,
+            Self::Reserve(_) => RESERVE_STOCK,
+            Self::Release(_) => RELEASE_RESERVATION,
+            Self::Fulfil(_) => FULFIL_RESERVATION,
+        }
+    }
 }
 
 /// Publish the events `from ..= through` of an epoch again.
@@ -119,3 +146,13 @@ pub struct ReplayEvents {
 
 /// Type of [`ReplayEvents`].
 pub const REPLAY_EVENTS: &str = "inventory.replay-events.v1";
+/// Type of [`ReplaceStock`].
+pub const REPLACE_STOCK: &str = "inventory.replace-stock.v1";
+/// Type of [`AdjustStock`].
+pub const ADJUST_STOCK: &str = "inventory.adjust-stock.v1";
+/// Type of [`ReserveStock`].
+pub const RESERVE_STOCK: &str = "inventory.reserve-stock.v1";
+/// Type of [`ReleaseReservation`].
+pub const RELEASE_RESERVATION: &str = "inventory.release-reservation.v1";
+/// Type of [`FulfilReservation`].
+pub const FULFIL_RESERVATION: &str = "inventory.fulfil-reservation.v1";

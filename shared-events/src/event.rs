@@ -4,10 +4,15 @@
 //! harmless for levels, while the delta and the reason keep the audit readable. Readers ignore fields
 //! they do not know; a field is never renamed or given another meaning within one version.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CommandId, Sku};
 use crate::position::{EventId, Version};
+use crate::reservation::{
+    Allocation, ReservationBroken, ReservationFulfilled, ReservationRefused, ReservationReleased,
+    StockCommandRefused, StockReserved,
+};
 use crate::text::Text;
 use crate::timestamp::Timestamp;
 
@@ -66,6 +71,31 @@ pub enum StockEvent {
     Replaced(StockReplaced),
     /// See [`StockAdjusted`].
     Adjusted(StockAdjusted),
+    /// See [`StockReserved`].
+    Reserved(StockReserved),
+    /// See [`ReservationRefused`].
+    ReservationRefused(ReservationRefused),
+    /// See [`ReservationReleased`].
+    Released(ReservationReleased),
+    /// See [`ReservationFulfilled`].
+    Fulfilled(ReservationFulfilled),
+    /// See [`ReservationBroken`].
+    Broken(ReservationBroken),
+    /// See [`StockCommandRefused`].
+    CommandRefused(StockCommandRefused),
+}
+
+/// How an item stands after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// The item's version.
+    pub version: Version,
+    /// Change of units on hand.
+    pub delta: i64,
+    /// Units on hand.
+    pub on_hand: i64,
+    /// Units promised to reservations.
+    pub reserved: i64,
 }
 
 /// Data that does not fit its event type.
@@ -91,42 +121,40 @@ impl StockEvent {
         match self {
             Self::Replaced(_) => STOCK_REPLACED,
             Self::Adjusted(_) => STOCK_ADJUSTED,
+            Self::Reserved(_) => STOCK_RESERVED,
+            Self::ReservationRefused(_) => RESERVATION_REFUSED,
+            Self::Released(_) => RESERVATION_RELEASED,
+            Self::Fulfilled(_) => RESERVATION_FULFILLED,
+            Self::Broken(_) => RESERVATION_BROKEN,
+            Self::CommandRefused(_) => STOCK_COMMAND_REFUSED,
         }
     }
 
-    /// The item's version after this event.
+    /// How the item stands afterwards; `None` for a refusal, which changes nothing.
     #[must_use]
-    pub const fn version(&self) -> Version {
-        match self {
-            Self::Replaced(event) => event.version,
-            Self::Adjusted(event) => event.version,
-        }
+    pub const fn levels(&self) -> Option<Levels> {
+        let (version, delta, on_hand, reserved) = match self {
+            Self::Replaced(e) => (e.version, e.delta, e.on_hand, e.reserved),
+            Self::Adjusted(e) => (e.version, e.delta, e.on_hand, e.reserved),
+            Self::Reserved(e) => (e.version, 0, e.on_hand, e.reserved),
+            Self::Released(e) => (e.version, 0, e.on_hand, e.reserved),
+            Self::Fulfilled(e) => (e.version, e.delta, e.on_hand, e.reserved),
+            Self::Broken(e) => (e.version, e.delta, e.on_hand, e.reserved),
+            Self::ReservationRefused(_) | Self::CommandRefused(_) => return None,
+        };
+        Some(Levels { version, delta, on_hand, reserved })
     }
 
-    /// Change of units on hand.
+    /// The part of a reservation it is about.
     #[must_use]
-    pub const fn delta(&self) -> i64 {
+    pub const fn allocation(&self) -> Option<&Allocation> {
         match self {
-            Self::Replaced(event) => event.delta,
-            Self::Adjusted(event) => event.delta,
-        }
-    }
-
-    /// Units on hand after this event.
-    #[must_use]
-    pub const fn on_hand(&self) -> i64 {
-        match self {
-            Self::Replaced(event) => event.on_hand,
-            Self::Adjusted(event) => event.on_hand,
-        }
-    }
-
-    /// Units promised to reservations after this event.
-    #[must_use]
-    pub const fn reserved(&self) -> i64 {
-        match self {
-            Self::Replaced(event) => event.reserved,
-            Self::Adjusted(event) => event.reserved,
+            Self::Reserved(event) => Some(&event.allocation),
+            Self::ReservationRefused(event) => Some(&event.allocation),
+            Self::Released(event) => Some(&event.allocation),
+            Self::Fulfilled(event) => Some(&event.allocation),
+            Self::Broken(event) => Some(&event.allocation),
+            Self::Replaced(_) | Self::Adjusted(_) | Self::CommandRefused(_) => None,
         }
     }
 
@@ -139,6 +167,12 @@ impl StockEvent {
         let data = match self {
             Self::Replaced(event) => serde_json::to_string(event),
             Self::Adjusted(event) => serde_json::to_string(event),
+            Self::Reserved(event) => serde_json::to_string(event),
+            Self::ReservationRefused(event) => serde_json::to_string(event),
+            Self::Released(event) => serde_json::to_string(event),
+            Self::Fulfilled(event) => serde_json::to_string(event),
+            Self::Broken(event) => serde_json::to_string(event),
+            Self::CommandRefused(event) => serde_json::to_string(event),
         };
         data.expect("integers and checked text always serialise")
     }
@@ -148,24 +182,44 @@ impl StockEvent {
     /// # Errors
     /// [`InvalidEventData`]: an unknown type, or data that is not of the type's shape.
     pub fn from_data(event_type: &str, data: &[u8]) -> Result<Self, InvalidEventData> {
-        let malformed =
-            |event_type| move |source| InvalidEventData::Malformed { event_type, source };
         match event_type {
-            STOCK_REPLACED => {
-                serde_json::from_slice(data).map(Self::Replaced).map_err(malformed(STOCK_REPLACED))
-            }
-            STOCK_ADJUSTED => {
-                serde_json::from_slice(data).map(Self::Adjusted).map_err(malformed(STOCK_ADJUSTED))
-            }
+            STOCK_REPLACED => parse(STOCK_REPLACED, data).map(Self::Replaced),
+            STOCK_ADJUSTED => parse(STOCK_ADJUSTED, data).map(Self::Adjusted),
+            STOCK_RESERVED => parse(STOCK_RESERVED, data).map(Self::Reserved),
+            RESERVATION_REFUSED => parse(RESERVATION_REFUSED, data).map(Self::ReservationRefused),
+            RESERVATION_RELEASED => parse(RESERVATION_RELEASED, data).map(Self::Released),
+            RESERVATION_FULFILLED => parse(RESERVATION_FULFILLED, data).map(Self::Fulfilled),
+            RESERVATION_BROKEN => parse(RESERVATION_BROKEN, data).map(Self::Broken),
+            STOCK_COMMAND_REFUSED => parse(STOCK_COMMAND_REFUSED, data).map(Self::CommandRefused),
             other => Err(InvalidEventData::UnknownType(other.to_owned())),
         }
     }
+}
+
+fn parse<T: DeserializeOwned>(
+    event_type: &'static str,
+    data: &[u8],
+) -> Result<T, InvalidEventData> {
+    serde_json::from_slice(data)
+        .map_err(|source| InvalidEventData::Malformed { event_type, source })
 }
 
 /// Type of [`StockReplaced`].
 pub const STOCK_REPLACED: &str = "inventory.stock-replaced.v1";
 /// Type of [`StockAdjusted`].
 pub const STOCK_ADJUSTED: &str = "inventory.stock-adjusted.v1";
+/// Type of [`StockReserved`].
+pub const STOCK_RESERVED: &str = "inventory.stock-reserved.v1";
+/// Type of [`ReservationRefused`].
+pub const RESERVATION_REFUSED: &str = "inventory.reservation-refused.v1";
+/// Type of [`ReservationReleased`].
+pub const RESERVATION_RELEASED: &str = "inventory.reservation-released.v1";
+/// Type of [`ReservationFulfilled`].
+pub const RESERVATION_FULFILLED: &str = "inventory.reservation-fulfilled.v1";
+/// Type of [`ReservationBroken`].
+pub const RESERVATION_BROKEN: &str = "inventory.reservation-broken.v1";
+/// Type of [`StockCommandRefused`].
+pub const STOCK_COMMAND_REFUSED: &str = "inventory.stock-command-refused.v1";
 
 /// An event as the journal keeps it and the broker carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -107,6 +107,46 @@ id!(
     |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 );
 
+id!(
+    /// The order a reservation is for, in the caller's words.
+    OrderId,
+    "an order id is 1 to 128 visible ASCII characters",
+    |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+);
+
+id!(
+    /// One centre: each keeps its own ledger.
+    CentreId,
+    "a centre id is 1 to 32 characters of A-Z a-z 0-9 _ -",
+    valid_centre
+);
+
+id!(
+    /// A reservation, `centre.name`: the centre whose ledger has it, and its name there.
+    ReservationId,
+    "a reservation id is CENTRE.NAME, the name 1 to 40 characters of A-Z a-z 0-9 -",
+    |text| {
+        text.split_once('.').is_some_and(|(centre, name)| {
+            valid_centre(centre)
+                && (1..=40).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+    }
+);
+
+impl ReservationId {
+    /// The centre whose ledger has it, as text.
+    #[must_use]
+    pub fn centre(&self) -> &str {
+        self.as_str().split_once('.').map_or("", |(centre, _)| centre)
+    }
+}
+
+fn valid_centre(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +188,17 @@ mod tests {
                 &"x".repeat(65),
             ],
         );
+    }
+
+    #[test]
+    fn a_reservation_id_names_its_centre() {
+        let name = "x".repeat(41);
+        check(
+            ReservationId::parse,
+            &["c1.0193-AB", "north_2.7"],
+            &["", ".", "c1", "c1.", ".x", "c1.a.b", "c/1.a", &format!("c1.{name}")],
+        );
+        assert_eq!(ReservationId::parse("north_2.7").unwrap().centre(), "north_2");
     }
 
     #[test]

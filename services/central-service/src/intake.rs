@@ -127,22 +127,18 @@ impl Intake {
         })
     }
 
-    /// Where to start each partition of a topic. A position outside of what a partition holds means
-    /// that records were deleted or the topic is a new one: read all there is, the trackers know what
-    /// was applied.
+    /// Where to start each partition of a topic. Where the position is gone all there is is read: the
+    /// trackers know what was applied.
     fn start(&self, topic: &TopicSpec, extents: &[Extent]) -> Vec<Position> {
         let mut positions = Vec::with_capacity(extents.len());
         for (extent, partition) in extents.iter().zip(0..) {
             let key = (topic.name.clone(), partition);
-            let next = match self.positions.get(&key) {
-                Some(&next) if (extent.low..=extent.high).contains(&next) => next,
-                Some(&lost) => {
-                    info!(topic = %topic.name, partition, position = lost.0, low = extent.low.0,
-                        high = extent.high.0, "the position is gone; reading what is there");
-                    extent.low
-                }
-                None => extent.low,
-            };
+            let known = self.positions.get(&key).copied();
+            let next = extent.resume(known);
+            if let Some(lost) = known.filter(|known| *known != next) {
+                info!(topic = %topic.name, partition, position = lost.0, low = extent.low.0,
+                    high = extent.high.0, "the position is gone; reading what is there");
+            }
             positions.push(Position { topic: topic.name.clone(), partition, next });
         }
         positions

@@ -239,19 +239,21 @@ impl Projection {
     }
 }
 
-/// The level an event leads to, unless a newer one is known: the newest sequence wins.
+/// The level an event leads to, unless it leads to none or a newer one is known: the newest sequence
+/// wins.
 fn newer(store: StoreIndex, event: &RecordedEvent, known: Option<&Level>) -> Option<Level> {
     let at = (event.id.epoch, event.id.sequence);
     if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
         return None;
     }
+    let levels = event.event.levels()?;
     Some(Level {
         store,
         epoch: event.id.epoch,
         sequence: event.id.sequence,
-        version: event.event.version(),
-        on_hand: event.event.on_hand(),
-        reserved: event.event.reserved(),
+        version: levels.version,
+        on_hand: levels.on_hand,
+        reserved: levels.reserved,
         occurred_at_ms: event.occurred_at.unix_millis(),
     })
 }

@@ -88,6 +88,7 @@ impl Store {
             id: CommandId::parse(&id).expect("digits and colons make a command id"),
             store: self.id.clone(),
             issued_at: now,
+            traceparent: None,
             command: StoreCommand::ReplayEvents(ReplayEvents {
                 epoch,
                 from,

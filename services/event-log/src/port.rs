@@ -39,6 +39,15 @@ pub struct Extent {
     pub high: Offset,
 }
 
+impl Extent {
+    /// Where a reader that wants `known` next has to start. A position outside of what is there means
+    /// that records were deleted or the topic is a new one: then all there is.
+    #[must_use]
+    pub fn resume(&self, known: Option<Offset>) -> Offset {
+        known.filter(|next| (self.low..=self.high).contains(next)).unwrap_or(self.low)
+    }
+}
+
 /// A record and the topic it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {

@@ -3,13 +3,14 @@
 //! The same `evolve` serves the live path, the replay at start and the tests' models; it is total and
 //! judges nothing, since what has happened has happened.
 
+use shared_events::reservation::BreakReason;
 use shared_events::{
-    AdjustStock, MAX_UNITS, OnShortfall, ReplaceStock, StockAdjusted, StockCommand, StockEvent,
-    StockReplaced, Version,
+    AdjustStock, Allocation, MAX_UNITS, OnShortfall, Rejection, ReplaceStock, StockAdjusted,
+    StockCommand, StockEvent, StockReplaced, Version,
 };
 
+use crate::allocations::break_newest;
 use crate::availability::available;
-use crate::rejection::Rejection;
 
 /// State of one item. An item never seen is the default: nothing there, version 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,27 +31,47 @@ impl StockItem {
     }
 }
 
-/// Judges a command against an item.
+/// Judges a command against an item and what is kept of it for customers, oldest first.
+///
+/// Units that leave the shelf may be promised ones: a count found fewer, or a customer in the shop has
+/// them in hand. The newest promises are then broken, by events in front of the change, so that no
+/// more is ever promised than is there.
 ///
 /// # Errors
 /// [`Rejection`], and nothing changes.
-pub fn decide(item: &StockItem, command: &StockCommand) -> Result<Vec<StockEvent>, Rejection> {
+pub fn decide(
+    item: &StockItem,
+    kept: &[Allocation],
+    command: &StockCommand,
+) -> Result<Vec<StockEvent>, Rejection> {
     if let Some(expected) = command.expected_version()
         && expected != item.version
     {
         return Err(Rejection::VersionConflict { expected, current: item.version });
     }
-    match command {
-        StockCommand::Replace(replace) => Ok(vec![replaced(item, replace)]),
-        StockCommand::Adjust(adjust) => adjusted(item, adjust).map(|event| vec![event]),
-    }
+    let (on_hand, reason) = match command {
+        StockCommand::Replace(replace) => (replace.quantity.get(), BreakReason::Recounted),
+        StockCommand::Adjust(adjust) => {
+            (item.on_hand.saturating_add(change(item, adjust)?), BreakReason::Sold)
+        }
+    };
+    let mut events = break_newest(item, kept, on_hand, reason);
+    let mut item = *item;
+    events.iter().for_each(|event| evolve(&mut item, event));
+    events.push(match command {
+        StockCommand::Replace(replace) => replaced(&item, replace),
+        StockCommand::Adjust(adjust) => adjusted(&item, adjust, on_hand),
+    });
+    Ok(events)
 }
 
 /// Applies what happened. Events carry absolute levels, so nothing is computed here.
 pub fn evolve(item: &mut StockItem, event: &StockEvent) {
-    item.on_hand = event.on_hand();
-    item.reserved = event.reserved();
-    item.version = event.version();
+    if let Some(levels) = event.levels() {
+        item.on_hand = levels.on_hand;
+        item.reserved = levels.reserved;
+        item.version = levels.version;
+    }
 }
 
 fn replaced(item: &StockItem, command: &ReplaceStock) -> StockEvent {
@@ -65,22 +86,27 @@ fn replaced(item: &StockItem, command: &ReplaceStock) -> StockEvent {
     })
 }
 
-fn adjusted(item: &StockItem, command: &AdjustStock) -> Result<StockEvent, Rejection> {
-    let asked = command.delta.get();
-    let delta = if asked > 0 {
-        addable(item, asked)?
-    } else {
-        asked.saturating_neg().min(takeable(item, command)?).saturating_neg()
-    };
-    Ok(StockEvent::Adjusted(StockAdjusted {
+fn adjusted(item: &StockItem, command: &AdjustStock, on_hand: i64) -> StockEvent {
+    let delta = on_hand.saturating_sub(item.on_hand);
+    StockEvent::Adjusted(StockAdjusted {
         version: item.version.next(),
         delta,
-        on_hand: item.on_hand.saturating_add(delta),
+        on_hand,
         reserved: item.reserved,
-        discrepancy: delta.saturating_sub(asked),
+        discrepancy: delta.saturating_sub(command.delta.get()),
         reason: command.reason.clone(),
         reference: command.reference.clone(),
-    }))
+    })
+}
+
+/// Change of units on hand; smaller than asked only where a discrepancy is recorded.
+fn change(item: &StockItem, command: &AdjustStock) -> Result<i64, Rejection> {
+    let asked = command.delta.get();
+    if asked > 0 {
+        addable(item, asked)
+    } else {
+        Ok(asked.saturating_neg().min(takeable(item, command)?).saturating_neg())
+    }
 }
 
 fn addable(item: &StockItem, units: i64) -> Result<i64, Rejection> {

@@ -44,6 +44,16 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(10..=60_000)
     )]
     heartbeat_ms: u64,
+    /// How long after its time a reservation is let go without word from the centre, in milliseconds;
+    /// more than the clocks of store and centre may differ.
+    #[arg(
+        long,
+        env = "ONHAND_RELEASE_GRACE_MS",
+        default_value_t = 120_000,
+        value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(0..=86_400_000)
+    )]
+    release_grace_ms: u64,
     #[command(flatten)]
     broker: Broker,
 }
@@ -54,6 +64,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         data_dir: args.data_dir,
         topics: args.broker.topics(),
         heartbeat_every: Duration::from_millis(args.heartbeat_ms),
+        release_grace: Duration::from_millis(args.release_grace_ms),
     };
     let store = config.store.clone();
     let app = App::build(config, args.broker.log())?;

@@ -26,6 +26,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body of a known shape that may be left out.
+#[derive(Debug, Clone)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let Body(bytes) = Body::from_request(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        require_media_type(&headers, &["application/json"])?;
+        parse_json(&bytes).map(Self)
+    }
+}
+
 /// The bytes of a body, up to [`MAX_BODY_BYTES`].
 #[derive(Debug, Clone)]
 pub struct Body(pub Bytes);

@@ -40,6 +40,8 @@ pub enum ErrorCode {
     StorageFull,
     /// The request took too long.
     Timeout,
+    /// Nothing is known here of this reservation, or nothing is kept for it any more.
+    UnknownReservation,
     /// No store of this id is known here.
     UnknownStore,
     /// The body's media type is not one this route reads.
@@ -56,7 +58,7 @@ impl ErrorCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MalformedBody => StatusCode::BAD_REQUEST,
-            Self::NotFound | Self::UnknownStore => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownReservation | Self::UnknownStore => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::InsufficientStock | Self::VersionConflict => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -90,6 +92,7 @@ impl ErrorCode {
             | Self::OutcomeUnknown
             | Self::PreconditionFailed
             | Self::Timeout
+            | Self::UnknownReservation
             | Self::UnknownStore
             | Self::UnsupportedMediaType
             | Self::VersionConflict
@@ -114,6 +117,7 @@ impl ErrorCode {
             Self::ShuttingDown => "The service is stopping",
             Self::StorageFull => "The disk is full",
             Self::Timeout => "It took too long",
+            Self::UnknownReservation => "Nothing is kept for this reservation",
             Self::UnknownStore => "No such store",
             Self::UnsupportedMediaType => "Not a media type this route reads",
             Self::VersionConflict => "The item has changed",

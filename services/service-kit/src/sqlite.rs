@@ -13,10 +13,15 @@ const OLDEST_SOUND_VERSION: i32 = 3_051_003;
 pub struct Schema {
     /// Marks the file's kind, `PRAGMA application_id`.
     pub application_id: i32,
-    /// Marks the layout, `PRAGMA user_version`.
-    pub version: i32,
-    /// Creates the layout in an empty file.
-    pub sql: &'static str,
+    /// The first creates the tables in an empty file, each further one brings what the one before it
+    /// left up to date. Their number is the layout, `PRAGMA user_version`.
+    pub layouts: &'static [&'static str],
+}
+
+impl Schema {
+    fn version(self) -> i32 {
+        i32::try_from(self.layouts.len()).unwrap_or(i32::MAX)
+    }
 }
 
 /// When a commit is on disk.
@@ -43,7 +48,9 @@ pub enum Error {
         found: i32,
     },
     /// The file was written by another version of this program.
-    #[error("{} has layout {found}, this program knows {known}", path.display())]
+    #[error(
+        "{} has layout {found}, this program knows {known}: {}", path.display(), layout_fix(*found, *known)
+    )]
     OtherLayout {
         /// The file.
         path: PathBuf,
@@ -101,8 +108,11 @@ pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Conne
         .map_err(failed)?;
     require(&connection, "journal_mode", "wal").map_err(failed)??;
     require(&connection, "synchronous", synchronous).map_err(failed)??;
+    let layout: i32 = pragma(&connection, "user_version").map_err(failed)?;
+    if layout < schema.version() {
+        bring_up_to_date(&mut connection, schema, layout).map_err(failed)?;
+    }
     if tables == 0 {
-        create(&mut connection, schema).map_err(failed)?;
         sync_directory(path);
     }
     require_layout(&connection, path, schema)?;
@@ -146,12 +156,27 @@ fn require_sound_version() -> Result<(), Error> {
     }
 }
 
-fn create(connection: &mut Connection, schema: Schema) -> rusqlite::Result<()> {
+fn bring_up_to_date(
+    connection: &mut Connection,
+    schema: Schema,
+    layout: i32,
+) -> rusqlite::Result<()> {
+    let done = usize::try_from(layout).unwrap_or_default();
     let transaction = connection.transaction()?;
-    transaction.execute_batch(schema.sql)?;
+    for step in schema.layouts.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
     transaction.pragma_update(None, "application_id", schema.application_id)?;
-    transaction.pragma_update(None, "user_version", schema.version)?;
+    transaction.pragma_update(None, "user_version", schema.version())?;
     transaction.commit()
+}
+
+const fn layout_fix(found: i32, known: i32) -> &'static str {
+    if found < known {
+        "its service brings it up to date when it starts"
+    } else {
+        "use the newer program that wrote it"
+    }
 }
 
 /// SQLite ignores a failing sync of the directory; a new file's name deserves a second try.
@@ -167,10 +192,10 @@ fn sync_directory(path: &Path) {
 fn require_layout(connection: &Connection, path: &Path, schema: Schema) -> Result<(), Error> {
     let found: i32 = pragma(connection, "user_version")
         .map_err(|source| Error::Sqlite { path: path.to_owned(), source })?;
-    if found == schema.version {
+    if found == schema.version() {
         Ok(())
     } else {
-        Err(Error::OtherLayout { path: path.to_owned(), found, known: schema.version })
+        Err(Error::OtherLayout { path: path.to_owned(), found, known: schema.version() })
     }
 }
 
@@ -201,7 +226,14 @@ mod tests {
     use super::*;
 
     const SCHEMA: Schema =
-        Schema { application_id: 0x1, version: 1, sql: "CREATE TABLE t (x INTEGER) STRICT;" };
+        Schema { application_id: 0x1, layouts: &["CREATE TABLE t (x INTEGER) STRICT;"] };
+    const NEWER: Schema = Schema {
+        layouts: &[
+            "CREATE TABLE t (x INTEGER) STRICT;",
+            "ALTER TABLE t ADD COLUMN y INTEGER NOT NULL DEFAULT 7;",
+        ],
+        ..SCHEMA
+    };
 
     fn file(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("onhand-{}-{name}", std::process::id()));
@@ -226,8 +258,22 @@ mod tests {
     #[test]
     fn a_database_of_a_newer_layout_is_refused() {
         let path = file("newer.db");
-        drop(open(&path, Schema { version: 2, ..SCHEMA }, Durability::Checkpoint).unwrap());
+        drop(open(&path, NEWER, Durability::Checkpoint).unwrap());
         let refused = open(&path, SCHEMA, Durability::Checkpoint);
         assert!(matches!(refused, Err(Error::OtherLayout { found: 2, known: 1, .. })));
+    }
+
+    #[test]
+    fn a_database_of_an_older_layout_is_brought_up_to_date_with_its_rows() {
+        let path = file("older.db");
+        let older = open(&path, SCHEMA, Durability::Checkpoint).unwrap();
+        older.execute_batch("INSERT INTO t VALUES (1);").unwrap();
+        drop(older);
+        let newer = open(&path, NEWER, Durability::Checkpoint).unwrap();
+        let row = newer.query_row("SELECT x, y FROM t", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        });
+        assert_eq!(row.unwrap(), (1, 7));
+        assert!(open_read_only(&path, NEWER).is_ok());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use event_log::EventLog;
-use inventory_core::{Digest, StockItem, evolve};
+use inventory_core::{Digest, StockItem};
 use service_kit::http;
 use service_kit::threads::Threads;
 use shared_events::Sku;
@@ -17,11 +17,12 @@ use tracing::info;
 use crate::api;
 use crate::commands::Commands;
 use crate::config::Config;
+use crate::expiry::Expiry;
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::outbox::{Committed, Outbox};
 use crate::relay::Relay;
-use crate::shelf::Shelf;
+use crate::shelf::{Item, Shelf};
 use crate::writer::{Handle, Writer};
 
 /// How long the relay may go on after the last request, to get the rest out.
@@ -33,6 +34,7 @@ pub struct App {
     writer: Writer,
     relay: Relay,
     commands: Commands,
+    expiry: Expiry,
     outbox: Arc<Outbox>,
     router: Router,
 }
@@ -44,13 +46,17 @@ impl App {
     /// # Errors
     /// [`journal::Error`]: in use, another store's, broken, or not to be opened.
     pub fn build(config: Config, log: Arc<dyn EventLog>) -> Result<Self, journal::Error> {
-        let mut items: BTreeMap<Sku, StockItem> = BTreeMap::new();
+        let mut items: BTreeMap<Sku, Item> = BTreeMap::new();
         let journal = Journal::open(&config.data_dir, &config.store, |recorded| {
-            evolve(items.entry(recorded.sku.clone()).or_default(), &recorded.event);
+            // A refusal changes nothing, and must not make an item of one that was never there.
+            if recorded.event.levels().is_some() {
+                items.entry(recorded.sku.clone()).or_default().evolve(&recorded.event);
+            }
         })?;
         let digest = items.iter().fold(Digest::default(), |digest, (sku, item)| {
-            digest.replace(sku, &StockItem::default(), item)
+            digest.replace(sku, &StockItem::default(), &item.stock)
         });
+        let inbox = journal.inbox()?;
         let committed = Committed { head: journal.head(), digest };
         let epoch = journal.identity().epoch;
         info!(store = %config.store, %epoch, head = %committed.head.sequence, items = items.len(), "journal replayed");
@@ -74,6 +80,9 @@ impl App {
         let commands = Commands {
             store: config.store.clone(),
             outbox: Arc::clone(&outbox),
+            writer: handle.clone(),
+            position: inbox,
+            release_grace: config.release_grace,
             log,
             topics: config.topics,
             metrics: Arc::clone(&metrics),
@@ -81,12 +90,13 @@ impl App {
         let router = api::router(api::State {
             store: config.store,
             writer: handle,
-            shelf,
+            shelf: Arc::clone(&shelf),
             outbox: Arc::clone(&outbox),
             reader: Arc::new(std::sync::Mutex::new(api_reader)),
             metrics,
         });
-        Ok(Self { writer, relay, commands, outbox, router })
+        let expiry = Expiry { shelf, writer: relay.writer.clone(), grace: config.release_grace };
+        Ok(Self { writer, relay, commands, expiry, outbox, router })
     }
 
     /// The HTTP interface, for callers in this process.
@@ -99,7 +109,7 @@ impl App {
     /// # Errors
     /// When a part ends that should not: the journal failed, or the listener.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { writer, relay, commands, outbox, router } = self;
+        let Self { writer, relay, commands, expiry, outbox, router } = self;
         let handle = relay.writer.clone();
         let cut = CancellationToken::new();
         let mut threads = Threads::default();
@@ -118,6 +128,7 @@ impl App {
 
         let served = tokio::select! {
             served = http::serve(listener, router, stop) => served,
+            () = expiry.watch() => Ok(()),
             ended = threads.ended() => Err(ended),
         };
         outbox.stop();

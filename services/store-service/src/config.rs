@@ -17,4 +17,7 @@ pub struct Config {
     pub topics: Topics,
     /// Time between heartbeats.
     pub heartbeat_every: Duration,
+    /// How long after its time a reservation is let go without word from the centre: more than the
+    /// centre's clock and the store's may differ.
+    pub release_grace: Duration,
 }

@@ -6,16 +6,20 @@
 //!                               ▼        ▼                    ▼
 //!                             shelf ◀─ shelf, outbox ──▶ relay ──▶ broker: events, heartbeats
 //!                                          ▲
-//!                                 replay ──┘◀── commands ◀── broker: this store's commands
+//!                                 replay ──┤
+//!                        writer ◀── ask ───┴── commands ◀── broker: this store's commands
 //! ```
-//! Reading order: [`writer`] is the heart, [`journal`] is what it writes, [`shelf`] what everyone
-//! reads, [`outbox`] and [`relay`] carry it away, [`commands`] listens to the centre, [`api`] is the
+//! Reading order: [`writer`] is the heart, [`decisions`] what it decides, [`journal`] is what it writes, [`shelf`] what everyone
+//! reads, [`outbox`] and [`relay`] carry it away, [`commands`]
+//! listens to the centre, [`expiry`] lets go of what nobody fetched, [`api`] is the
 //! door, [`app`] puts it together.
 
 pub mod api;
 pub mod app;
 pub mod commands;
 pub mod config;
+pub mod decisions;
+pub mod expiry;
 pub mod journal;
 pub mod metrics;
 pub mod outbox;

@@ -9,17 +9,17 @@
 //! While one commit waits for the disk the next group gathers in the mailbox, so a lone sale costs
 //! one fsync and a thousand at once cost a few. Nothing is visible or answered before it is durable.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use inventory_core::{Digest, Rejection, StockItem, decide, evolve};
+use inventory_core::Digest;
 use service_kit::clock;
-use shared_events::{CommandId, RecordedEvent, Sku, StockCommand, Timestamp};
+use shared_events::{CommandId, Rejection, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
-use crate::journal::{self, Append, Journal, NewEvent, Verdict};
+use crate::decisions::{Batch, Command};
+use crate::journal::{self, InboxPosition, Journal, Verdict};
 use crate::metrics::Metrics;
 use crate::outbox::{Committed, Outbox};
 use crate::shelf::Shelf;
@@ -34,11 +34,13 @@ const COMMANDS_PER_COMMIT: usize = 4_096;
 #[derive(Debug, Clone)]
 pub struct Request {
     /// What is asked.
-    pub command: StockCommand,
+    pub command: Command,
     /// The caller's name for it: a repeat gets the recorded answer.
     pub id: Option<CommandId>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// The caller is not there to be told: a refusal is told by an event too.
+    pub answer_by_event: bool,
 }
 
 /// A durable answer.
@@ -76,7 +78,12 @@ pub enum Refusal {
 #[derive(Debug)]
 enum Message {
     /// Execute commands and answer each, in order.
-    Execute { requests: Vec<Request>, reply: oneshot::Sender<Vec<Result<Answer, Refusal>>> },
+    Execute {
+        requests: Vec<Request>,
+        /// Where reading the centre's commands goes on behind these.
+        inbox: Option<InboxPosition>,
+        reply: oneshot::Sender<Vec<Result<Answer, Refusal>>>,
+    },
     /// Save how far the relay came.
     SaveCursor,
     /// Answer what is waiting and end.
@@ -99,13 +106,28 @@ impl Handle {
         requests: Vec<Request>,
     ) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
         let (reply, answers) = oneshot::channel();
-        self.mailbox.try_send(Message::Execute { requests, reply }).map_err(
-            |error| match error {
-                mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => Refusal::Stopped,
-            },
-        )?;
+        let message = Message::Execute { requests, inbox: None, reply };
+        self.mailbox.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Refusal::Stopped,
+        })?;
         answers.await.map_err(|_dropped| Refusal::Unknown)
+    }
+
+    /// Executes commands of the centre and saves, with their events, where reading goes on behind
+    /// them. Blocks; a full mailbox slows the reading.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was written, the position included.
+    pub(crate) fn execute_from_inbox(
+        &self,
+        requests: Vec<Request>,
+        position: InboxPosition,
+    ) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
+        let (reply, answers) = oneshot::channel();
+        let message = Message::Execute { requests, inbox: Some(position), reply };
+        self.mailbox.blocking_send(message).map_err(|_closed| Refusal::Stopped)?;
+        answers.blocking_recv().map_err(|_dropped| Refusal::Unknown)
     }
 
     /// Asks for the relay's cursor to be saved when there is time.
@@ -180,16 +202,18 @@ impl Writer {
             Ok(answered) => {
                 self.metrics.committed(started, &answered);
                 self.metrics.storage_full.set(0);
-                for (reply, answers) in group.replies.into_iter().zip(answered) {
-                    answer(reply.1, answers);
+                for (asked, answers) in group.asked.into_iter().zip(answered) {
+                    answer(asked.reply, answers);
                 }
                 Ok(())
             }
             Err(journal::Error::Full) => {
                 warn!("the disk is full: commands are refused until there is space again");
                 self.metrics.storage_full.set(1);
-                for (requests, reply) in group.replies {
-                    answer(reply, requests.iter().map(|_| Err(Refusal::StorageFull)).collect());
+                for Asked { requests, reply, .. } in group.asked {
+                    // Also where only a position was to be saved: its sender must see that it was not.
+                    let answers = requests.len().max(1);
+                    answer(reply, vec![Err(Refusal::StorageFull); answers]);
                 }
                 Ok(())
             }
@@ -202,20 +226,17 @@ impl Writer {
 
     /// Decides and commits a group; on an error nothing in memory has changed.
     fn try_commit(&mut self, group: &Group) -> Result<Vec<Answers>, journal::Error> {
-        let mut decided = Batch {
-            append: self.journal.append()?,
-            shelf: &self.shelf,
-            changed: HashMap::new(),
-            digest: self.digest,
-            now: now(),
-        };
-        let mut answered = Vec::with_capacity(group.replies.len());
-        for (requests, _) in &group.replies {
+        let mut batch = Batch::new(self.journal.append()?, &self.shelf, self.digest, now());
+        let mut answered = Vec::with_capacity(group.asked.len());
+        for Asked { requests, inbox, .. } in &group.asked {
             let answers: Result<Vec<_>, _> =
-                requests.iter().map(|request| decided.execute(request)).collect();
+                requests.iter().map(|request| batch.execute(request)).collect();
             answered.push(answers?);
+            if let Some(position) = inbox {
+                batch.append.inbox(position)?;
+            }
         }
-        let Batch { mut append, changed, digest, .. } = decided;
+        let Batch { mut append, changed, digest, .. } = batch;
         append.published_through(self.outbox.published_through())?;
         if self.metrics.storage_full.get() != 0 {
             // Somebody has to try: no sales are sent to a store that is not ready.
@@ -247,93 +268,28 @@ fn now() -> Timestamp {
 struct Group {
     requests: usize,
     stop: bool,
-    replies: Vec<(Vec<Request>, oneshot::Sender<Answers>)>,
+    asked: Vec<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    requests: Vec<Request>,
+    inbox: Option<InboxPosition>,
+    reply: oneshot::Sender<Answers>,
 }
 
 impl Group {
     fn add(&mut self, message: Message) {
         match message {
-            Message::Execute { requests, reply } => {
+            Message::Execute { requests, inbox, reply } => {
                 self.requests += requests.len();
-                self.replies.push((requests, reply));
+                self.asked.push(Asked { requests, inbox, reply });
             }
             // Every commit saves it.
             Message::SaveCursor => {}
             Message::Stop => self.stop = true,
         }
     }
-}
-
-/// Decisions of one transaction: the shelf with this batch's changes laid over it.
-struct Batch<'w> {
-    append: Append<'w>,
-    shelf: &'w Shelf,
-    changed: HashMap<Sku, StockItem>,
-    digest: Digest,
-    now: Timestamp,
-}
-
-impl Batch<'_> {
-    fn execute(&mut self, request: &Request) -> Result<Result<Answer, Refusal>, journal::Error> {
-        let Some(id) = &request.id else {
-            let verdict = self.decide(request)?;
-            return Ok(Ok(Answer { verdict, repeated: false }));
-        };
-        let fingerprint = fingerprint(&request.command);
-        if let Some(recorded) = self.append.recorded(id)? {
-            return Ok(if recorded.fingerprint == fingerprint {
-                Ok(Answer { verdict: recorded.verdict, repeated: true })
-            } else {
-                Err(Refusal::CommandIdReused)
-            });
-        }
-        let verdict = self.decide(request)?;
-        self.append.command(id, fingerprint, &verdict)?;
-        Ok(Ok(Answer { verdict, repeated: false }))
-    }
-
-    fn decide(&mut self, request: &Request) -> Result<Verdict, journal::Error> {
-        let sku = request.command.sku();
-        let item = self.changed.get(sku).copied().unwrap_or_else(|| self.shelf.get(sku));
-        match decide(&item, &request.command) {
-            Ok(events) => self.record(request, item, events),
-            Err(rejection) => Ok(Verdict::Rejected(rejection)),
-        }
-    }
-
-    fn record(
-        &mut self,
-        request: &Request,
-        before: StockItem,
-        events: Vec<shared_events::StockEvent>,
-    ) -> Result<Verdict, journal::Error> {
-        let sku = request.command.sku();
-        let mut item = before;
-        let mut last: Option<RecordedEvent> = None;
-        for event in events {
-            evolve(&mut item, &event);
-            last = Some(self.append.event(NewEvent {
-                sku: sku.clone(),
-                event,
-                occurred_at: self.now,
-                cause: request.id.clone(),
-                traceparent: request.traceparent.clone(),
-            })?);
-        }
-        self.digest = self.digest.replace(sku, &before, &item);
-        self.changed.insert(sku.clone(), item);
-        Ok(Verdict::Accepted(Box::new(last.expect("an accepted command has an event"))))
-    }
-}
-
-/// Names a command's content: what it asks, not how it was spelled.
-fn fingerprint(command: &StockCommand) -> [u8; 16] {
-    let json = serde_json::to_vec(command).expect("a command is plain data");
-    let mut fingerprint = [0; 16];
-    for (to, from) in fingerprint.iter_mut().zip(blake3::hash(&json).as_bytes()) {
-        *to = *from;
-    }
-    fingerprint
 }
 
 /// The kind of answer, for counting.

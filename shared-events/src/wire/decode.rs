@@ -1,16 +1,21 @@
 //! From a broker record to what was said, or to the reason why nobody can tell.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
 use super::{IncomingRecord, header};
-use crate::command::{CommandEnvelope, REPLAY_EVENTS, ReplayEvents, StoreCommand};
+use crate::command::{
+    ADJUST_STOCK, CommandEnvelope, FULFIL_RESERVATION, RELEASE_RESERVATION, REPLACE_STOCK,
+    REPLAY_EVENTS, RESERVE_STOCK, ReplayEvents, StockCommand, StoreCommand,
+};
 use crate::event::{InvalidEventData, RecordedEvent, StockEvent};
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
 use crate::ids::{CommandId, Sku, StoreId};
 use crate::position::EventId;
 use crate::quantity::MAX_UNITS;
+use crate::reservation::{FulfilReservation, MAX_LINES, ReleaseReservation, ReserveStock};
 use crate::timestamp::Timestamp;
 
 /// Why a record was not understood.
@@ -93,6 +98,26 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
             }
             StoreCommand::ReplayEvents(replay)
         }
+        REPLACE_STOCK => StoreCommand::Stock(StockCommand::Replace(data(record)?)),
+        ADJUST_STOCK => StoreCommand::Stock(StockCommand::Adjust(data(record)?)),
+        RESERVE_STOCK => {
+            let reserve: ReserveStock = data(record)?;
+            require_items(reserve.wanted.iter().map(|wanted| &wanted.sku))?;
+            for wanted in &reserve.wanted {
+                reserve.allocation(wanted).check().map_err(broken)?;
+            }
+            StoreCommand::Reserve(reserve)
+        }
+        RELEASE_RESERVATION => {
+            let release: ReleaseReservation = data(record)?;
+            require_items(&release.skus)?;
+            StoreCommand::Release(release)
+        }
+        FULFIL_RESERVATION => {
+            let fulfil: FulfilReservation = data(record)?;
+            require_items(&fulfil.skus)?;
+            StoreCommand::Fulfil(fulfil)
+        }
         other => return Err(Undecodable::UnknownType(other.to_owned())),
     };
     let key = std::str::from_utf8(record.key.unwrap_or_default()).unwrap_or_default();
@@ -100,6 +125,7 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
         id: parsed::<CommandId>(record, header::ID)?,
         store: StoreId::parse(key).map_err(|error| broken(&format!("key: {error}")))?,
         issued_at: parsed::<Timestamp>(record, header::TIME)?,
+        traceparent: traceparent(record),
         command,
     })
 }
@@ -124,20 +150,38 @@ fn traceparent(record: &IncomingRecord<'_>) -> Option<String> {
 }
 
 fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {
-    let discrepancy = match event {
-        StockEvent::Replaced(_) => 0,
-        StockEvent::Adjusted(adjusted) => adjusted.discrepancy,
+    if let Some(allocation) = event.allocation() {
+        allocation.check().map_err(broken)?;
+    }
+    let units = 0..=MAX_UNITS;
+    let others_fit = match event {
+        StockEvent::Adjusted(event) => units.contains(&event.discrepancy),
+        StockEvent::ReservationRefused(event) => units.contains(&event.available),
+        _ => true,
     };
-    let levels = [event.on_hand(), event.reserved(), discrepancy];
-    let bounded = levels.iter().all(|level| (0..=MAX_UNITS).contains(level))
-        && (-MAX_UNITS..=MAX_UNITS).contains(&event.delta());
-    if !bounded {
+    let levels_fit = event.levels().is_none_or(|levels| {
+        units.contains(&levels.on_hand)
+            && units.contains(&levels.reserved)
+            && (-MAX_UNITS..=MAX_UNITS).contains(&levels.delta)
+    });
+    if !(others_fit && levels_fit) {
         return Err(broken("levels out of range"));
     }
-    if event.version().get() == 0 {
+    if event.levels().is_some_and(|levels| levels.version.get() == 0) {
         return Err(broken("version 0"));
     }
     Ok(())
+}
+
+/// Some items, none of them twice, and not more than a reservation can have.
+fn require_items<'a>(skus: impl IntoIterator<Item = &'a Sku>) -> Result<(), Undecodable> {
+    let mut seen = BTreeSet::new();
+    let most = usize::try_from(MAX_LINES).unwrap_or(usize::MAX);
+    if skus.into_iter().all(|sku| seen.insert(sku)) && (1..=most).contains(&seen.len()) {
+        Ok(())
+    } else {
+        Err(broken("no items, too many, or one of them twice"))
+    }
 }
 
 fn require_source(record: &IncomingRecord<'_>, store: &StoreId) -> Result<(), Undecodable> {

@@ -1,7 +1,7 @@
 //! From what was said to the record that carries it.
 
 use super::{IncomingRecord, OutgoingRecord, header};
-use crate::command::{CommandEnvelope, REPLAY_EVENTS, StoreCommand};
+use crate::command::{CommandEnvelope, StockCommand, StoreCommand};
 use crate::event::RecordedEvent;
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
 use crate::topic::event_key;
@@ -55,15 +55,23 @@ pub fn encode_heartbeat(heartbeat: &Heartbeat) -> OutgoingRecord {
 /// Never: a command is plain data.
 #[must_use]
 pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
-    let (command_type, value) = match &envelope.command {
-        StoreCommand::ReplayEvents(replay) => (REPLAY_EVENTS, serde_json::to_vec(replay)),
+    let value = match &envelope.command {
+        StoreCommand::ReplayEvents(replay) => serde_json::to_vec(replay),
+        StoreCommand::Stock(StockCommand::Replace(replace)) => serde_json::to_vec(replace),
+        StoreCommand::Stock(StockCommand::Adjust(adjust)) => serde_json::to_vec(adjust),
+        StoreCommand::Reserve(reserve) => serde_json::to_vec(reserve),
+        StoreCommand::Release(release) => serde_json::to_vec(release),
+        StoreCommand::Fulfil(fulfil) => serde_json::to_vec(fulfil),
     };
-    let headers = Headers::new(
+    let mut headers = Headers::new(
         envelope.id.to_string(),
         "/central".to_owned(),
-        command_type,
+        envelope.command.command_type(),
         envelope.issued_at.to_string(),
     );
+    if let Some(traceparent) = &envelope.traceparent {
+        headers.add(header::TRACEPARENT, traceparent);
+    }
     OutgoingRecord {
         key: envelope.store.as_str().into(),
         headers: headers.0,

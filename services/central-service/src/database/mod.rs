@@ -15,7 +15,7 @@ pub use reader::{OutboxRow, Reader};
 pub use write::Write;
 
 const SCHEMA: Schema =
-    Schema { application_id: 0x4f6e_6832, version: 1, sql: include_str!("schema.sql") };
+    Schema { application_id: 0x4f6e_6832, layouts: &[include_str!("schema.sql")] };
 const DATABASE: &str = "central.db";
 
 /// What can go wrong with the database. All of it ends the process: what it holds comes back from the

@@ -61,6 +61,7 @@ pub(crate) struct Args {
 }
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+const RELEASE_GRACE: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     if let Err(wrong) = check(&args) {
@@ -183,6 +184,7 @@ fn build_store(
         data_dir: data_dir.join("stores").join(store.as_str()),
         topics: topics.clone(),
         heartbeat_every: HEARTBEAT_EVERY,
+        release_grace: RELEASE_GRACE,
     };
     store_service::App::build(config, Arc::clone(log)).with_context(|| format!("store {store}"))
 }

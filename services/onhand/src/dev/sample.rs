@@ -2,6 +2,7 @@
 
 use shared_events::{CommandId, Quantity, ReplaceStock, Sku, StockCommand, StoreId, Text};
 use store_service::App;
+use store_service::decisions::Command;
 use store_service::writer::Request;
 use tracing::warn;
 
@@ -40,5 +41,6 @@ fn request(sku: &str, units: i64) -> Option<Request> {
         reference: None,
     };
     let id = CommandId::parse(&format!("sample:{sku}")).ok();
-    Some(Request { command: StockCommand::Replace(command), id, traceparent: None })
+    let command = Command::Stock(StockCommand::Replace(command));
+    Some(Request { command, id, traceparent: None, answer_by_event: false })
 }

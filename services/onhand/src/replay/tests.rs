@@ -44,6 +44,7 @@ impl Chain {
                 data_dir: folder.path().join(store),
                 topics: topics.clone(),
                 heartbeat_every: Duration::from_millis(50),
+                release_grace: Duration::from_secs(120),
             };
             let app = store_service::App::build(config, Arc::clone(&log)).unwrap();
             let (listener, url) = listen().await;

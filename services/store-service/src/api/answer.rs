@@ -1,10 +1,11 @@
 //! What callers get: accepted commands, refusals, events.
 
-use axum::http::HeaderValue;
-use inventory_core::{Rejection, StockItem, available};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use inventory_core::{StockItem, available};
 use serde::Serialize;
 use service_kit::{ErrorCode, Problem};
-use shared_events::{RecordedEvent, Sku, StockEvent, StoreId, Version};
+use shared_events::{Levels, RecordedEvent, Rejection, Sku, StockEvent, StoreId, Version};
 use utoipa::ToSchema;
 
 use crate::journal::{self, Verdict};
@@ -39,30 +40,41 @@ pub(super) struct Accepted {
     /// Units sold that the books did not have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) discrepancy: Option<i64>,
+    /// Promises to customers that had to be broken for it; absent when none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) broken_reservations: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Accepted {
-    pub(super) fn new(recorded: &RecordedEvent) -> Self {
-        let event = &recorded.event;
-        let discrepancy = match event {
-            StockEvent::Adjusted(adjusted) => {
-                Some(adjusted.discrepancy).filter(|units| *units != 0)
-            }
-            StockEvent::Replaced(_) => None,
+    /// From the event a stock command led to: the last, behind those of promises it broke. `None` when
+    /// there is none that changed anything.
+    fn new(events: &[RecordedEvent]) -> Option<Self> {
+        let recorded = events.last()?;
+        let Levels { version, delta, on_hand, reserved } = recorded.event.levels()?;
+        let discrepancy = match &recorded.event {
+            StockEvent::Adjusted(adjusted) => Some(adjusted.discrepancy),
+            _ => None,
         };
-        Self {
+        let broken = |event: &&RecordedEvent| matches!(event.event, StockEvent::Broken(_));
+        Some(Self {
             store_id: recorded.id.store.clone(),
             sku: recorded.sku.clone(),
-            quantity: event.on_hand(),
+            quantity: on_hand,
             event_id: recorded.id.to_string(),
             sequence: recorded.id.sequence.get(),
-            version: event.version().get(),
-            delta: event.delta(),
-            on_hand: event.on_hand(),
-            reserved: event.reserved(),
-            available: available(event.on_hand(), event.reserved()),
-            discrepancy,
-        }
+            version: version.get(),
+            delta,
+            on_hand,
+            reserved,
+            available: available(on_hand, reserved),
+            discrepancy: discrepancy.filter(|units| *units != 0),
+            broken_reservations: events.iter().filter(broken).count(),
+        })
     }
 }
 
@@ -115,7 +127,8 @@ pub(super) fn verdict(
     match answer {
         Ok(Answer { verdict, repeated }) => {
             let outcome = match verdict {
-                Verdict::Accepted(event) => Ok(Accepted::new(&event)),
+                Verdict::Accepted(events) => Accepted::new(&events)
+                    .ok_or_else(|| Problem::new(ErrorCode::Internal, "the answer has no event")),
                 Verdict::Rejected(rejection) => Err(rejected(&rejection, by_precondition)),
             };
             (outcome, repeated)
@@ -162,6 +175,12 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
         Refusal::Unknown => ErrorCode::OutcomeUnknown,
     };
     Problem::new(code, refusal.to_string())
+}
+
+/// Says that the answer had been given before.
+pub(super) fn mark_repeated(response: &mut Response) {
+    let name = HeaderName::from_static("idempotent-replayed");
+    response.headers_mut().insert(name, HeaderValue::from_static("true"));
 }
 
 pub(super) fn unreadable(error: &journal::Error) -> Problem {

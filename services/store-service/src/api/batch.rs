@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::State;
 use super::answer::{Accepted, refused, verdict};
 use super::commands::{idempotency_key, require_store, traceparent};
+use crate::decisions::Command;
 use crate::writer::Request;
 
 /// Most lines of one body.
@@ -93,7 +94,12 @@ pub(super) async fn batch(
     for (number, line) in lines {
         match parse(&state.store, key.as_ref(), number, line) {
             Ok((id, command)) => {
-                requests.push(Request { command, id, traceparent: traceparent.clone() });
+                requests.push(Request {
+                    command: Command::Stock(command),
+                    id,
+                    traceparent: traceparent.clone(),
+                    answer_by_event: false,
+                });
                 parsed.push((number, None));
             }
             Err(problem) => parsed.push((number, Some(problem))),

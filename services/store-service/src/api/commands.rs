@@ -2,7 +2,7 @@
 
 use axum::Json as JsonBody;
 use axum::extract::State as Ctx;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use service_kit::extract::Json;
@@ -15,7 +15,8 @@ use shared_events::{
 use utoipa::ToSchema;
 
 use super::State;
-use super::answer::{Accepted, entity_tag, refused, verdict, version_of};
+use super::answer::{Accepted, entity_tag, mark_repeated, refused, verdict, version_of};
+use crate::decisions::Command;
 use crate::writer::Request;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -174,10 +175,7 @@ async fn execute(state: &State, headers: &HeaderMap, parsed: Parsed) -> Result<R
         Err(problem) => problem.into_response(),
     };
     if repeated {
-        response.headers_mut().insert(
-            HeaderName::from_static("idempotent-replayed"),
-            HeaderValue::from_static("true"),
-        );
+        mark_repeated(&mut response);
     }
     Ok(response)
 }
@@ -205,7 +203,9 @@ fn request(state: &State, headers: &HeaderMap, parsed: Parsed) -> Result<(Reques
         }
     }
     let traceparent = traceparent(headers);
-    Ok((Request { command, id, traceparent }, precondition.is_some()))
+    let command = Command::Stock(command);
+    let request = Request { command, id, traceparent, answer_by_event: false };
+    Ok((request, precondition.is_some()))
 }
 
 pub(super) fn require_store(ours: &StoreId, asked: &StoreId) -> Result<(), Problem> {

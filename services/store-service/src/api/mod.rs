@@ -5,6 +5,7 @@ mod batch;
 mod commands;
 mod operations;
 mod query;
+mod reservations;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -56,6 +57,10 @@ pub fn router(state: State) -> Router {
         .routes(routes!(query::item))
         .routes(routes!(query::items))
         .routes(routes!(query::events))
+        .routes(routes!(reservations::reservations))
+        .routes(routes!(reservations::reservation))
+        .routes(routes!(reservations::fulfil))
+        .routes(routes!(reservations::refuse))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

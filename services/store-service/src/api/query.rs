@@ -194,7 +194,7 @@ fn as_of(text: &str) -> Result<AsOf, Problem> {
     })
 }
 
-fn require_known(state: &State, store: &StoreId) -> Result<(), Problem> {
+pub(super) fn require_known(state: &State, store: &StoreId) -> Result<(), Problem> {
     if *store == state.store {
         return Ok(());
     }

@@ -1,15 +1,13 @@
 //! One transaction of the writer: events, the commands they answer, and the relay's cursor.
 
-use inventory_core::Rejection;
-use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
-use serde::{Deserialize, Serialize};
+use rusqlite::{Transaction, TransactionBehavior, params};
 use shared_events::{
-    CommandId, EventId, RecordedEvent, Sequence, Sku, StockEvent, Timestamp, Version,
+    CommandId, EventId, RecordedEvent, Rejection, Sequence, Sku, StockEvent, Timestamp,
 };
 
 use super::chain::ChainedRow;
 use super::read::{self, signed};
-use super::{Error, Head, Journal};
+use super::{Error, Head, InboxPosition, Journal};
 
 /// An event on its way into the journal.
 #[derive(Debug, Clone)]
@@ -29,8 +27,8 @@ pub struct NewEvent {
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It led to this event.
-    Accepted(Box<RecordedEvent>),
+    /// It led to these events, in order. A command about reservations may find nothing left to do.
+    Accepted(Vec<RecordedEvent>),
     /// It was refused.
     Rejected(Rejection),
 }
@@ -75,22 +73,22 @@ impl<'j> Append<'j> {
     /// [`Error`].
     pub fn recorded(&self, id: &CommandId) -> Result<Option<RecordedCommand>, Error> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT fingerprint, sequence, rejection FROM commands WHERE command_id = ?1",
+            "SELECT fingerprint, sequence, events, rejection FROM commands WHERE command_id = ?1",
         )?;
-        let row: Option<([u8; 16], Option<i64>, Option<String>)> = statement
-            .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((fingerprint, sequence, rejection)) = row else {
+        let mut rows = statement.query([id.as_str()])?;
+        let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        let verdict = match (sequence, rejection) {
-            (Some(sequence), _) => Verdict::Accepted(Box::new(read::event(
-                &self.transaction,
-                self.identity,
-                Sequence::new(sequence.unsigned_abs()),
-            )?)),
-            (None, Some(rejection)) => Verdict::Rejected(read_rejection(&rejection)?),
-            (None, None) => return Ok(None),
+        let fingerprint = row.get(0)?;
+        let rejection: Option<String> = row.get(3)?;
+        let verdict = if let Some(rejection) = rejection {
+            Verdict::Rejected(read_rejection(&rejection)?)
+        } else {
+            let (last, events): (i64, i64) = (row.get(1)?, row.get(2)?);
+            let last = last.unsigned_abs();
+            let first = last.saturating_sub(events.unsigned_abs()).saturating_add(1);
+            let (first, last) = (Sequence::new(first), Sequence::new(last));
+            Verdict::Accepted(read::events(&self.transaction, self.identity, first, last)?)
         };
         Ok(Some(RecordedCommand { fingerprint, verdict }))
     }
@@ -140,7 +138,7 @@ impl<'j> Append<'j> {
         })
     }
 
-    /// Remembers the answer to a command.
+    /// Remembers the answer to a command. One that found nothing to do has none: it may be asked again.
     ///
     /// # Errors
     /// [`Error`].
@@ -150,16 +148,34 @@ impl<'j> Append<'j> {
         fingerprint: [u8; 16],
         verdict: &Verdict,
     ) -> Result<(), Error> {
-        let (sequence, rejection) = match verdict {
-            Verdict::Accepted(event) => (Some(signed(event.id.sequence.get())), None),
-            Verdict::Rejected(rejection) => (None, Some(write_rejection(rejection))),
+        let (last, events, rejection) = match verdict {
+            Verdict::Accepted(events) => match events.last() {
+                Some(last) => (Some(signed(last.id.sequence.get())), events.len(), None),
+                None => return Ok(()),
+            },
+            Verdict::Rejected(rejection) => (None, 1, Some(write_rejection(rejection))),
         };
+        let events = i64::try_from(events).unwrap_or(i64::MAX);
         self.transaction
             .prepare_cached(
-                "INSERT INTO commands (command_id, fingerprint, sequence, rejection)
-                 VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO commands (command_id, fingerprint, sequence, events, rejection)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![id.as_str(), fingerprint, sequence, rejection])?;
+            .execute(params![id.as_str(), fingerprint, last, events, rejection])?;
+        Ok(())
+    }
+
+    /// Saves where reading the centre's commands goes on.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn inbox(&self, position: &InboxPosition) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO inbox (id, cluster_id, next) VALUES (1, ?1, ?2)
+                 ON CONFLICT DO UPDATE SET cluster_id = excluded.cluster_id, next = excluded.next",
+            )?
+            .execute(params![position.cluster_id, position.next.0])?;
         Ok(())
     }
 
@@ -208,42 +224,11 @@ impl<'j> Append<'j> {
     }
 }
 
-/// A rejection as it stands in the journal.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum StoredRejection {
-    InsufficientStock { requested: i64, available: i64, on_hand: i64 },
-    VersionConflict { expected: Version, current: Version },
-    LevelOutOfRange { on_hand: i64, delta: i64 },
-}
-
 fn write_rejection(rejection: &Rejection) -> String {
-    let stored = match *rejection {
-        Rejection::InsufficientStock { requested, available, on_hand } => {
-            StoredRejection::InsufficientStock { requested, available, on_hand }
-        }
-        Rejection::VersionConflict { expected, current } => {
-            StoredRejection::VersionConflict { expected, current }
-        }
-        Rejection::LevelOutOfRange { on_hand, delta } => {
-            StoredRejection::LevelOutOfRange { on_hand, delta }
-        }
-    };
-    serde_json::to_string(&stored).expect("integers always serialise")
+    serde_json::to_string(rejection).expect("integers always serialise")
 }
 
 fn read_rejection(text: &str) -> Result<Rejection, Error> {
-    let stored = serde_json::from_str(text)
-        .map_err(|error| Error::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
-    Ok(match stored {
-        StoredRejection::InsufficientStock { requested, available, on_hand } => {
-            Rejection::InsufficientStock { requested, available, on_hand }
-        }
-        StoredRejection::VersionConflict { expected, current } => {
-            Rejection::VersionConflict { expected, current }
-        }
-        StoredRejection::LevelOutOfRange { on_hand, delta } => {
-            Rejection::LevelOutOfRange { on_hand, delta }
-        }
-    })
+    serde_json::from_str(text)
+        .map_err(|error| Error::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))
 }

@@ -9,6 +9,7 @@ mod read;
 
 use std::path::{Path, PathBuf};
 
+use event_log::Offset;
 use rusqlite::Connection;
 use service_kit::folder::{self, FolderLock};
 use service_kit::sqlite::{self, Durability, Schema};
@@ -19,8 +20,10 @@ pub use append::{Append, NewEvent, RecordedCommand, Verdict};
 pub use chain::ChainHash;
 pub use read::{AsOf, Reader};
 
-const SCHEMA: Schema =
-    Schema { application_id: 0x4f6e_6831, version: 1, sql: include_str!("schema.sql") };
+const SCHEMA: Schema = Schema {
+    application_id: 0x4f6e_6831,
+    layouts: &[include_str!("schema.sql"), include_str!("layout_2.sql")],
+};
 const DATABASE: &str = "journal.db";
 
 /// What can go wrong with a journal.
@@ -80,6 +83,15 @@ pub struct Head {
     pub sequence: Sequence,
     /// Its hash.
     pub hash: ChainHash,
+}
+
+/// Where reading the centre's commands goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxPosition {
+    /// The cluster the offset belongs to.
+    pub cluster_id: String,
+    /// The next command to read.
+    pub next: Offset,
 }
 
 /// The one writer of a store's journal.
@@ -142,6 +154,14 @@ impl Journal {
     #[must_use]
     pub const fn published_through(&self) -> Sequence {
         self.published_through
+    }
+
+    /// Where reading the centre's commands goes on; `None` before the first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn inbox(&self) -> Result<Option<InboxPosition>, Error> {
+        read::inbox(&self.connection)
     }
 
     /// A reader beside this writer.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use event_log::Offset;
 use inventory_core::{StockItem, evolve};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use service_kit::sqlite;
@@ -10,7 +11,7 @@ use shared_events::{
 };
 
 use super::chain::{ChainHash, ChainedRow};
-use super::{Error, Head, Identity, SCHEMA, broken, unreadable};
+use super::{Error, Head, Identity, InboxPosition, SCHEMA, broken, unreadable};
 
 /// A point in an item's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +48,7 @@ impl Reader {
         through: Sequence,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, Error> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence LIMIT ?3"
-        ))?;
-        let rows =
-            statement.query(params![signed(from.get()), signed(through.get()), limit_of(limit)])?;
-        collect(rows, &self.identity)
+        between(&self.connection, &self.identity, from, through, limit_of(limit))
     }
 
     /// An item's events after a sequence and up to a point, at most `limit`, in order.
@@ -86,10 +82,16 @@ impl Reader {
     /// [`Error`].
     pub fn item(&self, sku: &Sku, as_of: Option<AsOf>) -> Result<StockItem, Error> {
         let mut item = StockItem::default();
-        let last = self.last_sequence(sku, as_of)?;
-        if last > Sequence::ZERO {
-            // Events carry absolute levels: the last one says it all.
-            evolve(&mut item, &event(&self.connection, &self.identity, last)?.event);
+        let mut last = self.last_sequence(sku, as_of)?;
+        while last > Sequence::ZERO {
+            let recorded = event(&self.connection, &self.identity, last)?;
+            evolve(&mut item, &recorded.event);
+            // Events carry absolute levels: the last one that has any says it all.
+            if recorded.event.levels().is_some() {
+                break;
+            }
+            let before = Sequence::new(last.get().saturating_sub(1));
+            last = self.last_sequence(sku, Some(AsOf::Sequence(before)))?;
         }
         Ok(item)
     }
@@ -119,6 +121,16 @@ impl Reader {
             .optional()?;
         Ok(Sequence::new(last.unwrap_or_default().unsigned_abs()))
     }
+}
+
+/// Where reading the centre's commands goes on, when any were read.
+pub(super) fn inbox(connection: &Connection) -> Result<Option<InboxPosition>, Error> {
+    let position = connection
+        .query_row("SELECT cluster_id, next FROM inbox", [], |row| {
+            Ok(InboxPosition { cluster_id: row.get(0)?, next: Offset(row.get(1)?) })
+        })
+        .optional()?;
+    Ok(position)
 }
 
 /// Whose journal it is, and what the broker had acknowledged when that was last saved.
@@ -170,11 +182,32 @@ pub(super) fn event(
     identity: &Identity,
     sequence: Sequence,
 ) -> Result<RecordedEvent, Error> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE sequence = ?1"))?;
-    let mut rows = statement.query([signed(sequence.get())])?;
-    let row = rows.next()?.ok_or_else(|| broken(sequence, "missing"))?;
-    RawRow::read(row)?.decode(identity)
+    let found = between(connection, identity, sequence, sequence, 1)?.pop();
+    found.ok_or_else(|| broken(sequence, "missing"))
+}
+
+/// The events `first ..= last`.
+pub(super) fn events(
+    connection: &Connection,
+    identity: &Identity,
+    first: Sequence,
+    last: Sequence,
+) -> Result<Vec<RecordedEvent>, Error> {
+    between(connection, identity, first, last, i64::MAX)
+}
+
+fn between(
+    connection: &Connection,
+    identity: &Identity,
+    first: Sequence,
+    last: Sequence,
+    limit: i64,
+) -> Result<Vec<RecordedEvent>, Error> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence LIMIT ?3"
+    ))?;
+    let rows = statement.query(params![signed(first.get()), signed(last.get()), limit])?;
+    collect(rows, identity)
 }
 
 fn collect(mut rows: rusqlite::Rows<'_>, identity: &Identity) -> Result<Vec<RecordedEvent>, Error> {

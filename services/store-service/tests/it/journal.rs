@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use event_log::MemoryLog;
 use rusqlite::Connection;
+use serde_json::json;
 use service_kit::folder::Error as FolderError;
 use shared_events::StoreId;
 use store_service::journal::{self, Error, Head, Journal};
@@ -183,9 +184,29 @@ async fn a_database_of_something_else_is_refused() {
         assert!(refused.to_string().contains("not a database of this kind"), "{refused}");
     }
     let (_setup, folder) = closed().await;
-    database(&folder).pragma_update(None, "user_version", 2).unwrap();
+    database(&folder).pragma_update(None, "user_version", 3).unwrap();
     let refused = open(&folder).unwrap_err().to_string();
-    assert!(refused.contains("has layout 2, this program knows 1"), "{refused}");
+    assert!(refused.contains("has layout 3, this program knows 2"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_journal_of_the_first_layout_is_brought_up_to_date_and_remembers_its_answers() {
+    let (setup, folder) = closed().await;
+    let store = setup.start().await;
+    let body = json!({"storeId": "A", "sku": "X", "delta": 4, "commandId": "old"});
+    let told = store.post(ADJUST, &body).await.accepted();
+    let setup = store.stop().await;
+    // As the program before this one left it.
+    let older =
+        "DROP TABLE inbox; ALTER TABLE commands DROP COLUMN events; PRAGMA user_version = 1;";
+    database(&folder).execute_batch(older).unwrap();
+
+    let refused = journal::verify(&folder).unwrap_err().to_string();
+    assert!(refused.contains("brings it up to date when it starts"), "{refused}");
+    let store = setup.start().await;
+    let again = store.post(ADJUST, &body).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.accepted(), told);
 }
 
 #[tokio::test]

@@ -25,6 +25,12 @@ mod relay;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
+mod staff;
+#[cfg(test)]
 mod stopping;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod topic_commands;

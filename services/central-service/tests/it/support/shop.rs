@@ -67,7 +67,7 @@ impl Shop {
 
     fn handle(&mut self, command: &StockCommand) -> bool {
         let item = self.items.entry(command.sku().clone()).or_default();
-        let decided = decide(item, command).unwrap_or_default();
+        let decided = decide(item, &[], command).unwrap_or_default();
         for event in &decided {
             evolve(item, event);
             self.head = self.head.next();

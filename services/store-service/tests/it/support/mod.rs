@@ -1,5 +1,6 @@
 //! A store to test: real SQLite in a folder of its own, its whole HTTP interface, a broker in memory.
 
+mod centre;
 mod reply;
 mod spy;
 mod topic;
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+pub(crate) use centre::{Centre, ask, in_seconds};
 pub(crate) use reply::{Reply, check_problem};
 pub(crate) use spy::{Said, Spy};
 pub(crate) use topic::{Topic, sequences_by_key};
@@ -50,6 +52,7 @@ pub(crate) struct Setup {
     _temporary: Option<Arc<TempDir>>,
     log: Arc<dyn EventLog>,
     heartbeat_every: Duration,
+    release_grace: Duration,
 }
 
 impl Setup {
@@ -58,7 +61,18 @@ impl Setup {
         let temporary = test_support::folder();
         let folder = temporary.path().join("A");
         let heartbeat_every = Duration::from_millis(20);
-        Self { folder, _temporary: Some(Arc::new(temporary)), log: Arc::new(log), heartbeat_every }
+        Self {
+            folder,
+            _temporary: Some(Arc::new(temporary)),
+            log: Arc::new(log),
+            heartbeat_every,
+            release_grace: Duration::from_secs(120),
+        }
+    }
+
+    /// Lets go of reservations as soon as their time is over.
+    pub(crate) fn without_grace(self) -> Self {
+        Self { release_grace: Duration::ZERO, ..self }
     }
 
     pub(crate) fn in_folder(self, folder: PathBuf) -> Self {
@@ -74,12 +88,17 @@ impl Setup {
         Self { heartbeat_every: Duration::from_secs(3_600), ..self }
     }
 
+    pub(crate) fn centre(&self) -> Centre {
+        Centre::new(Arc::clone(&self.log))
+    }
+
     fn config(&self) -> Config {
         Config {
             store: store_id(),
             data_dir: self.folder.clone(),
             topics: topics(),
             heartbeat_every: self.heartbeat_every,
+            release_grace: self.release_grace,
         }
     }
 
@@ -126,6 +145,11 @@ impl TestStore {
 
     pub(crate) fn folder(&self) -> &Path {
         &self.setup.folder
+    }
+
+    /// The other end of its topics.
+    pub(crate) fn centre(&self) -> Centre {
+        self.setup.centre()
     }
 
     /// Somebody who talks to it, and may hold on longer than the store is open.

@@ -1,9 +1,13 @@
 //! How the business says no: with the numbers that led to it.
 
-use shared_events::{MAX_UNITS, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::position::Version;
+use crate::quantity::MAX_UNITS;
 
 /// A command that was understood and refused. Nothing changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Rejection {
     /// The shelf cannot cover it.
     #[error("{requested} asked for, {available} available")]
