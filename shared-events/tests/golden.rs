@@ -4,164 +4,23 @@
 //! a file for a new version, leave the old ones as they are. `UPDATE_GOLDEN=1` writes them anew.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
-use shared_events::command::{CommandEnvelope, ReplayEvents};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared_events::OnShortfall;
+use shared_events::reservation::{BreakReason, RefusalReason, ReleaseReason};
 use shared_events::wire::{
-    OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat, encode_command,
-    encode_event, encode_heartbeat, header,
-};
-use shared_events::{
-    Epoch, Heartbeat, RecordedEvent, Sequence, StockAdjusted, StockEvent, StockReplaced,
-    StoreCommand, Text, Timestamp, Version,
+    OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat, header,
 };
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod support;
 
+use cases::cases;
 use support::{Record, golden, golden_path};
-
-#[derive(Debug, PartialEq)]
-enum Said {
-    Event(RecordedEvent),
-    Heartbeat(Heartbeat),
-    Command(CommandEnvelope),
-}
-
-impl Said {
-    fn encode(&self) -> OutgoingRecord {
-        match self {
-            Self::Event(event) => encode_event(event),
-            Self::Heartbeat(heartbeat) => encode_heartbeat(heartbeat),
-            Self::Command(command) => encode_command(command),
-        }
-    }
-
-    /// Reads a record of the same kind.
-    fn decode_like(&self, record: &Record) -> Result<Self, Undecodable> {
-        match self {
-            Self::Event(_) => record.read(decode_event).map(Self::Event),
-            Self::Heartbeat(_) => record.read(decode_heartbeat).map(Self::Heartbeat),
-            Self::Command(_) => record.read(decode_command).map(Self::Command),
-        }
-    }
-
-    /// Headers that say what the record is, beside its key and value; the others are for routers.
-    fn meaningful_headers(&self) -> &'static [&'static str] {
-        use header::{CAUSE, ID, SOURCE, SUBJECT, TIME, TRACEPARENT, TYPE};
-        match self {
-            Self::Event(_) => &[ID, SOURCE, TYPE, SUBJECT, TIME, CAUSE, TRACEPARENT],
-            Self::Heartbeat(_) => &[SOURCE, TYPE],
-            Self::Command(_) => &[ID, TYPE, TIME],
-        }
-    }
-}
-
-fn cases() -> Vec<(&'static str, Said)> {
-    vec![
-        ("heartbeat.v1", Said::Heartbeat(heartbeat())),
-        ("replay-events.v1", Said::Command(replay_events())),
-        ("stock-adjusted.v1", Said::Event(traced(event(adjusted())))),
-        ("stock-adjusted.v1.minimal", Said::Event(event(adjusted_minimal()))),
-        ("stock-replaced.v1", Said::Event(traced(event(replaced())))),
-        ("stock-replaced.v1.minimal", Said::Event(event(replaced_minimal()))),
-    ]
-}
-
-fn heartbeat() -> Heartbeat {
-    Heartbeat {
-        store_id: "north.7".parse().expect("valid"),
-        epoch: Epoch::new(2),
-        head: Sequence::new(1_042),
-        head_hash: "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea".to_owned(),
-        published_through: Sequence::new(1_040),
-        digest: "0123456789abcdef0123456789abcdef".to_owned(),
-        sent_at: time("2026-11-21T09:30:01.250Z"),
-    }
-}
-
-fn replay_events() -> CommandEnvelope {
-    let replay =
-        ReplayEvents { epoch: Epoch::new(2), from: Sequence::new(7), through: Sequence::new(19) };
-    CommandEnvelope {
-        id: "replay:north.7/2/7-19".parse().expect("valid"),
-        store: "north.7".parse().expect("valid"),
-        issued_at: time("2026-11-21T09:30:00.000Z"),
-        command: StoreCommand::ReplayEvents(replay),
-    }
-}
-
-fn event(event: StockEvent) -> RecordedEvent {
-    RecordedEvent {
-        id: "north.7/2/1041".parse().expect("valid"),
-        sku: "Käse 5 kg".parse().expect("valid"),
-        occurred_at: time("2026-11-21T09:30:00.007Z"),
-        cause: None,
-        traceparent: None,
-        event,
-    }
-}
-
-fn traced(event: RecordedEvent) -> RecordedEvent {
-    RecordedEvent {
-        cause: Some("till-3:000451".parse().expect("valid")),
-        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
-        ..event
-    }
-}
-
-fn replaced() -> StockEvent {
-    StockEvent::Replaced(StockReplaced {
-        version: Version::new(12),
-        delta: -3,
-        on_hand: 40,
-        reserved: 5,
-        reason: Some(text("Inventur \"März\" / 棚卸し")),
-        reference: Some(text("count-sheet 17")),
-    })
-}
-
-fn replaced_minimal() -> StockEvent {
-    StockEvent::Replaced(StockReplaced {
-        version: Version::new(1),
-        delta: 0,
-        on_hand: 0,
-        reserved: 0,
-        reason: None,
-        reference: None,
-    })
-}
-
-fn adjusted() -> StockEvent {
-    StockEvent::Adjusted(StockAdjusted {
-        version: Version::new(9_007_199_254_740_991),
-        delta: -2,
-        on_hand: 0,
-        reserved: 1,
-        discrepancy: 4,
-        reason: Some(text("sale")),
-        reference: Some(text("receipt 000451")),
-    })
-}
-
-fn adjusted_minimal() -> StockEvent {
-    StockEvent::Adjusted(StockAdjusted {
-        version: Version::new(2),
-        delta: 1_000_000_000,
-        on_hand: 1_000_000_000,
-        reserved: 0,
-        discrepancy: 0,
-        reason: None,
-        reference: None,
-    })
-}
-
-fn text(text: &str) -> Text {
-    Text::parse(text).expect("valid")
-}
-
-fn time(text: &str) -> Timestamp {
-    text.parse().expect("valid")
-}
 
 /// The golden file of a record. The data stands on one line, byte for byte as on the broker.
 fn render(record: OutgoingRecord) -> String {
@@ -268,4 +127,30 @@ fn a_record_of_another_kind_is_unknown() {
     assert_eq!(heartbeat.read(decode_event), Err(unknown("heartbeat.v1")));
     assert_eq!(event.read(decode_heartbeat), Err(unknown("stock-replaced.v1")));
     assert_eq!(event.read(decode_command), Err(unknown("stock-replaced.v1")));
+    let command = golden("replace-stock.v1");
+    assert_eq!(command.read(decode_event), Err(unknown("replace-stock.v1")));
+    assert_eq!(command.read(decode_heartbeat), Err(unknown("replace-stock.v1")));
+}
+
+#[test]
+fn every_choice_is_spelt_as_it_always_was() {
+    #[track_caller]
+    fn spelt<T: Serialize + DeserializeOwned + PartialEq + Debug>(choice: T, name: &str) {
+        let json = format!("\"{name}\"");
+        assert_eq!(serde_json::to_string(&choice).unwrap(), json);
+        assert_eq!(serde_json::from_str::<T>(&json).unwrap(), choice);
+    }
+    spelt(RefusalReason::InsufficientStock, "insufficientStock");
+    spelt(RefusalReason::Expired, "expired");
+    spelt(ReleaseReason::Cancelled, "cancelled");
+    spelt(ReleaseReason::Expired, "expired");
+    spelt(ReleaseReason::TimedOut, "timedOut");
+    spelt(ReleaseReason::Incomplete, "incomplete");
+    spelt(BreakReason::Sold, "sold");
+    spelt(BreakReason::Recounted, "recounted");
+    spelt(BreakReason::NotFound, "notFound");
+    spelt(BreakReason::Damaged, "damaged");
+    spelt(OnShortfall::Reject, "reject");
+    spelt(OnShortfall::BreakReservations, "breakReservations");
+    spelt(OnShortfall::RecordDiscrepancy, "recordDiscrepancy");
 }

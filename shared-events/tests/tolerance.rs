@@ -1,7 +1,9 @@
-//! What a broken record still gives: an event without its trace, or a letter with all its bytes.
+//! What a broken or sparse record still gives: an event or a command without its trace, a command
+//! with its defaults, or a letter with all its bytes.
 
+use shared_events::command::{OnShortfall, StockCommand, StoreCommand};
 use shared_events::wire::header::TRACEPARENT;
-use shared_events::wire::{dead_letter, decode_event};
+use shared_events::wire::{dead_letter, decode_command, decode_event};
 
 #[cfg(test)]
 mod support;
@@ -9,11 +11,14 @@ mod support;
 use support::golden;
 
 const EVENT: &str = "stock-adjusted.v1";
+const COMMAND: &str = "adjust-stock.v1";
 
 #[test]
 fn a_broken_trace_context_costs_only_the_trace() {
     let mut untraced = golden(EVENT).read(decode_event).unwrap();
     assert!(untraced.traceparent.take().is_some());
+    let mut command = golden(COMMAND).read(decode_command).unwrap();
+    assert!(command.traceparent.take().is_some());
     let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
     let broken: [Vec<u8>; 12] = [
         vec![],
@@ -33,6 +38,26 @@ fn a_broken_trace_context_costs_only_the_trace() {
         let mut record = golden(EVENT);
         record.set(TRACEPARENT, &text);
         assert_eq!(record.read(decode_event).as_ref(), Ok(&untraced), "{}", text.escape_ascii());
+        let mut record = golden(COMMAND);
+        record.set(TRACEPARENT, &text);
+        assert_eq!(record.read(decode_command).as_ref(), Ok(&command), "{}", text.escape_ascii());
+    }
+}
+
+#[test]
+fn a_command_may_leave_out_what_is_optional() {
+    for (name, data) in [
+        ("replace-stock.v1", r#"{"sku":"ABC-1","quantity":0}"#),
+        (COMMAND, r#"{"sku":"ABC-1","delta":-1}"#),
+    ] {
+        let mut record = golden(name);
+        record.value = Some(data.into());
+        let read = record.read(decode_command).unwrap().command;
+        let StoreCommand::Stock(command) = &read else { panic!("{read:?} is no stock command") };
+        assert_eq!((command.sku().as_str(), command.expected_version()), ("ABC-1", None));
+        if let StockCommand::Adjust(adjust) = command {
+            assert_eq!(adjust.on_shortfall, OnShortfall::Reject);
+        }
     }
 }
 

@@ -1,96 +1,37 @@
 //! Whatever a store may say survives the wire, and whatever the wire may bring is survived.
 
 use proptest::collection::vec;
-use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use shared_events::wire::{
     decode_command, decode_event, decode_heartbeat, encode_command, encode_event, encode_heartbeat,
-    header, valid_traceparent,
+    header,
 };
-use shared_events::{
-    CommandId, Epoch, EventId, MAX_UNITS, RecordedEvent, Sequence, Sku, StockAdjusted, StockEvent,
-    StockReplaced, StoreId, Text, Timestamp, Version,
-};
+use shared_events::{StockEvent, Timestamp};
 
+#[cfg(test)]
+mod strategies;
 #[cfg(test)]
 mod support;
 
+use strategies::{command, recorded_event, stock_event};
 use support::{Record, golden};
+
+/// Some of each kind.
+const GOLDEN: [&str; 8] = [
+    "heartbeat.v1",
+    "replay-events.v1",
+    "stock-replaced.v1",
+    "stock-command-refused.v1.shortfall",
+    "reservation-broken.v1",
+    "adjust-stock.v1",
+    "reserve-stock.v1",
+    "release-reservation.v1",
+];
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }
-}
-
-fn position() -> impl Strategy<Value = u64> {
-    prop_oneof![1..5_u64, 1..=Sequence::MAX.get(), Just(Sequence::MAX.get())]
-}
-
-fn level() -> impl Strategy<Value = i64> {
-    prop_oneof![0..5_i64, 0..=MAX_UNITS, Just(MAX_UNITS)]
-}
-
-fn optional_text() -> impl Strategy<Value = Option<Text>> {
-    option::of("\\PC{1,200}".prop_map(|text| Text::parse(&text).expect("no control characters")))
-}
-
-fn event_id() -> impl Strategy<Value = EventId> {
-    let store = "[A-Za-z0-9._-]{1,32}"
-        .prop_filter_map("only dots", |text: String| StoreId::parse(&text).ok());
-    (store, position(), position()).prop_map(|(store, epoch, sequence)| EventId {
-        store,
-        epoch: Epoch::new(epoch),
-        sequence: Sequence::new(sequence),
-    })
-}
-
-fn stock_event() -> impl Strategy<Value = StockEvent> {
-    let levels = (position(), -MAX_UNITS..=MAX_UNITS, level(), level(), option::of(level()));
-    (levels, optional_text(), optional_text()).prop_map(|(levels, reason, reference)| {
-        let (version, delta, on_hand, reserved, discrepancy) = levels;
-        let version = Version::new(version);
-        match discrepancy {
-            Some(discrepancy) => StockEvent::Adjusted(StockAdjusted {
-                version,
-                delta,
-                on_hand,
-                reserved,
-                discrepancy,
-                reason,
-                reference,
-            }),
-            None => StockEvent::Replaced(StockReplaced {
-                version,
-                delta,
-                on_hand,
-                reserved,
-                reason,
-                reference,
-            }),
-        }
-    })
-}
-
-fn recorded_event() -> impl Strategy<Value = RecordedEvent> {
-    let sku =
-        "[^|\\pC]{1,64}".prop_filter_map("spaces around", |text: String| Sku::parse(&text).ok());
-    let occurred_at = (-62_135_596_800_000..=253_402_300_799_999_i64)
-        .prop_map(|millis| Timestamp::from_unix_millis(millis).expect("in range"));
-    let cause =
-        option::of("[!-~]{1,128}".prop_map(|text| CommandId::parse(&text).expect("visible ASCII")));
-    let traceparent = "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
-        .prop_filter("ids are not zero", |text: &String| valid_traceparent(text));
-    (event_id(), sku, occurred_at, cause, option::of(traceparent), stock_event()).prop_map(
-        |(id, sku, occurred_at, cause, traceparent, event)| RecordedEvent {
-            id,
-            sku,
-            occurred_at,
-            cause,
-            traceparent,
-            event,
-        },
-    )
 }
 
 /// One thing that can go wrong with a record on its way.
@@ -232,6 +173,12 @@ proptest! {
     }
 
     #[test]
+    fn a_command_survives_the_wire(command in command()) {
+        let read = Record::from(encode_command(&command)).read(decode_command);
+        prop_assert_eq!(read, Ok(command));
+    }
+
+    #[test]
     fn an_event_survives_the_journal(event in stock_event()) {
         let read = StockEvent::from_data(event.event_type(), event.to_data().as_bytes()).unwrap();
         prop_assert_eq!(read, event);
@@ -248,8 +195,18 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_command_never_panics(
+        command in command(),
+        damages in vec(damage(), 1..5),
+    ) {
+        let mut record = Record::from(encode_command(&command));
+        damages.iter().for_each(|damage| damage.apply(&mut record));
+        survive(&record)?;
+    }
+
+    #[test]
     fn a_damaged_golden_record_never_panics(
-        name in select(&["heartbeat.v1", "replay-events.v1", "stock-replaced.v1"][..]),
+        name in select(&GOLDEN[..]),
         damages in vec(damage(), 1..4),
     ) {
         let mut record = golden(name);

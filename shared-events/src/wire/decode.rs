@@ -15,6 +15,7 @@ use crate::heartbeat::{HEARTBEAT, Heartbeat};
 use crate::ids::{CommandId, Sku, StoreId};
 use crate::position::EventId;
 use crate::quantity::MAX_UNITS;
+use crate::rejection::Rejection;
 use crate::reservation::{FulfilReservation, MAX_LINES, ReleaseReservation, ReserveStock};
 use crate::timestamp::Timestamp;
 
@@ -103,19 +104,25 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
         RESERVE_STOCK => {
             let reserve: ReserveStock = data(record)?;
             require_items(reserve.wanted.iter().map(|wanted| &wanted.sku))?;
+            let mut lines = BTreeSet::new();
             for wanted in &reserve.wanted {
                 reserve.allocation(wanted).check().map_err(broken)?;
+                if !lines.insert(wanted.line) {
+                    return Err(broken("one line twice"));
+                }
             }
             StoreCommand::Reserve(reserve)
         }
         RELEASE_RESERVATION => {
             let release: ReleaseReservation = data(record)?;
             require_items(&release.skus)?;
+            require_attempt(release.attempt)?;
             StoreCommand::Release(release)
         }
         FULFIL_RESERVATION => {
             let fulfil: FulfilReservation = data(record)?;
             require_items(&fulfil.skus)?;
+            require_attempt(fulfil.attempt)?;
             StoreCommand::Fulfil(fulfil)
         }
         other => return Err(Undecodable::UnknownType(other.to_owned())),
@@ -157,6 +164,15 @@ fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {
     let others_fit = match event {
         StockEvent::Adjusted(event) => units.contains(&event.discrepancy),
         StockEvent::ReservationRefused(event) => units.contains(&event.available),
+        StockEvent::CommandRefused(event) => match event.rejection {
+            Rejection::InsufficientStock { requested, available, on_hand } => {
+                [requested, available, on_hand].iter().all(|number| units.contains(number))
+            }
+            Rejection::LevelOutOfRange { on_hand, delta } => {
+                units.contains(&on_hand) && units.contains(&delta)
+            }
+            Rejection::VersionConflict { .. } => true,
+        },
         _ => true,
     };
     let levels_fit = event.levels().is_none_or(|levels| {
@@ -171,6 +187,10 @@ fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {
         return Err(broken("version 0"));
     }
     Ok(())
+}
+
+fn require_attempt(attempt: u32) -> Result<(), Undecodable> {
+    if attempt > 0 { Ok(()) } else { Err(broken("attempt 0")) }
 }
 
 /// Some items, none of them twice, and not more than a reservation can have.

@@ -1,10 +1,13 @@
 //! An auditor who keeps the book of one item in plain sums and shares no code with the rules.
 
-use inventory_core::Rejection;
 use shared_events::{
-    AdjustStock, Delta, MAX_UNITS, OnShortfall, Quantity, ReplaceStock, Sku, StockCommand, Text,
-    Version,
+    AdjustStock, Delta, MAX_UNITS, OnShortfall, Quantity, Rejection, ReplaceStock, Sku,
+    StockCommand, Text, Version,
 };
+
+mod visit;
+
+pub(crate) use visit::{audit_ask, audit_change, leaves_the_shop};
 
 /// A command as a caller would say it, `seen` relative to the true version.
 #[derive(Debug, Clone)]
@@ -45,10 +48,14 @@ impl Asked {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Book {
     pub(crate) shelf: i128,
-    pub(crate) promised: i128,
+    /// To whom so many units are promised, oldest first.
+    pub(crate) promises: Vec<Promise>,
     pub(crate) changes: i128,
     pub(crate) walked_out: i128,
 }
+
+/// A number that names an ask, and its units.
+pub(crate) type Promise = (u32, i128);
 
 /// Why the auditor would refuse, as numbers.
 #[derive(Debug, PartialEq)]
@@ -59,11 +66,16 @@ pub(crate) enum No {
 }
 
 impl Book {
-    pub(crate) fn free(&self) -> i128 {
-        if self.promised > self.shelf { 0 } else { self.shelf - self.promised }
+    pub(crate) fn promised(&self) -> i128 {
+        self.promises.iter().map(|(_, units)| units).sum()
     }
 
-    pub(crate) fn apply(&mut self, asked: &Asked) -> Result<(), No> {
+    pub(crate) fn free(&self) -> i128 {
+        self.shelf - self.promised()
+    }
+
+    /// Does as asked, and says which promises had to give way.
+    pub(crate) fn apply(&mut self, asked: &Asked) -> Result<Vec<Promise>, No> {
         let seen = asked.seen.map(|off| (self.changes + i128::from(off)).max(0));
         if seen.is_some_and(|seen| seen != self.changes) {
             return Err(No::Version { seen: seen.unwrap_or_default(), now: self.changes });
@@ -89,8 +101,36 @@ impl Book {
                 self.shelf = after.max(0);
             }
         }
+        let given_way = self.serve_the_oldest();
+        self.changes += 1 + i128::try_from(given_way.len()).expect("few");
+        Ok(given_way)
+    }
+
+    /// Goes through the queue from its front as long as the shelf suffices for all so far; whoever
+    /// stands behind is sent away, the last one first.
+    fn serve_the_oldest(&mut self) -> Vec<Promise> {
+        let mut left = self.shelf;
+        let served = self.promises.iter().take_while(|(_, units)| {
+            left -= units;
+            left >= 0
+        });
+        let served = served.count();
+        let mut sent_away = self.promises.split_off(served);
+        sent_away.reverse();
+        sent_away
+    }
+
+    pub(crate) fn keep(&mut self, promise: Promise) {
+        self.promises.push(promise);
         self.changes += 1;
-        Ok(())
+    }
+
+    /// A promise ends, and its units leave the shop or stay.
+    pub(crate) fn end(&mut self, name: u32, leaves: bool) {
+        let at = self.promises.iter().position(|(kept, _)| *kept == name).expect("it is kept");
+        let (_, units) = self.promises.remove(at);
+        self.shelf -= if leaves { units } else { 0 };
+        self.changes += 1;
     }
 }
 

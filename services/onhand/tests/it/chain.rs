@@ -22,8 +22,8 @@ pub(crate) struct Chain {
     client: Client,
 }
 
-/// An item as both sides tell it: quantity and version.
-type Items = BTreeMap<String, (i64, i64)>;
+/// An item as both sides tell it: quantity, units reserved, version.
+type Items = BTreeMap<String, [i64; 3]>;
 
 impl Chain {
     pub(crate) async fn start(ids: &[&str]) -> Self {
@@ -101,8 +101,8 @@ impl Chain {
             let page = format!("{url}/api/query/inventory/store/{store}?limit=1000{after}");
             let page = self.get(&page).await.unwrap();
             for item in page["items"].as_array().unwrap() {
-                let levels =
-                    (item["quantity"].as_i64().unwrap(), item["version"].as_i64().unwrap());
+                let levels = ["quantity", "reserved", "version"];
+                let levels = levels.map(|name| item[name].as_i64().unwrap());
                 items.insert(item["sku"].as_str().unwrap().to_owned(), levels);
             }
             match page["next"].as_str() {

@@ -13,4 +13,6 @@ mod process;
 #[cfg(test)]
 mod quick_start;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
 mod topic_loss;

@@ -1,15 +1,11 @@
-//! The rules of stock as a merchandiser would tell them: given what happened, when this is asked
-//! for, then that follows.
+//! Counts, sales and deliveries of an item of which nothing is promised.
 
-#[cfg(test)]
-mod support;
-
-use shared_events::MAX_UNITS;
-use shared_events::OnShortfall::{BreakReservations, RecordDiscrepancy, Reject};
-use support::{
+use crate::support::{
     CommandDetails as _, EventDetails as _, add, adjusted, conflict, count, given, insufficient,
     replaced, sell, too_many,
 };
+use shared_events::MAX_UNITS;
+use shared_events::OnShortfall::{BreakReservations, RecordDiscrepancy, Reject};
 
 #[test]
 fn the_first_count_of_an_item_sets_its_level() {
@@ -32,16 +28,6 @@ fn a_count_replaces_whatever_the_books_said() {
 fn a_count_that_confirms_the_books_is_recorded_all_the_same() {
     given([replaced(1, 40, 40)]).when(count(40)).then([replaced(2, 0, 40)]).has(40, 0, 40);
     given([]).when(count(0)).then([replaced(1, 0, 0)]);
-}
-
-#[test]
-fn a_count_below_what_is_promised_keeps_the_promises_and_leaves_nothing_to_sell() {
-    given([replaced(1, 10, 10).reserving(6)])
-        .when(count(4))
-        .then([replaced(2, -6, 4).reserving(6)])
-        .has(4, 6, 0)
-        .when(sell(1))
-        .then_rejected(insufficient(1, 0, 4));
 }
 
 #[test]
@@ -88,33 +74,6 @@ fn the_last_unit_can_be_sold_and_not_one_more() {
 }
 
 #[test]
-fn a_sale_leaves_reserved_units_alone_unless_told_otherwise() {
-    given([replaced(1, 10, 10).reserving(4)])
-        .when(sell(7))
-        .then_rejected(insufficient(7, 6, 10))
-        .when(sell(7).on_shortfall(Reject))
-        .then_rejected(insufficient(7, 6, 10))
-        .when(sell(6))
-        .then([adjusted(2, -6, 4).reserving(4)])
-        .has(4, 4, 0);
-}
-
-#[test]
-fn a_customer_with_the_item_in_hand_goes_before_reservations() {
-    given([replaced(1, 10, 10).reserving(4)])
-        .when(sell(10).on_shortfall(BreakReservations))
-        .then([adjusted(2, -10, 0).reserving(4)])
-        .has(0, 4, 0);
-}
-
-#[test]
-fn breaking_reservations_conjures_no_units() {
-    given([replaced(1, 10, 10).reserving(4)])
-        .when(sell(11).on_shortfall(BreakReservations))
-        .then_rejected(insufficient(11, 6, 10));
-}
-
-#[test]
 fn a_sale_the_books_cannot_explain_empties_the_shelf_and_records_the_difference() {
     given([replaced(1, 3, 3)])
         .when(sell(5).on_shortfall(RecordDiscrepancy))
@@ -129,39 +88,6 @@ fn a_difference_is_recorded_even_for_an_item_never_seen() {
     given([])
         .when(sell(MAX_UNITS).on_shortfall(RecordDiscrepancy))
         .then([adjusted(1, 0, 0).short_by(MAX_UNITS)]);
-}
-
-#[test]
-fn a_sale_that_reaches_into_reserved_units_is_no_discrepancy() {
-    given([replaced(1, 10, 10).reserving(8)])
-        .when(sell(5).on_shortfall(RecordDiscrepancy))
-        .then([adjusted(2, -5, 5).reserving(8)])
-        .when(sell(7).on_shortfall(RecordDiscrepancy))
-        .then([adjusted(3, -5, 0).reserving(8).short_by(2)])
-        .has(0, 8, 0);
-}
-
-#[test]
-fn what_to_do_on_a_shortfall_is_no_matter_while_the_shelf_suffices() {
-    for choice in [Reject, BreakReservations, RecordDiscrepancy] {
-        given([replaced(1, 10, 10).reserving(2)])
-            .when(sell(8).on_shortfall(choice))
-            .then([adjusted(2, -8, 2).reserving(2)]);
-        given([replaced(1, 10, 10).reserving(2)])
-            .when(add(8).on_shortfall(choice))
-            .then([adjusted(2, 8, 18).reserving(2)]);
-    }
-}
-
-#[test]
-fn a_delivery_first_fills_what_a_recount_took_from_the_promises() {
-    given([replaced(1, 2, 2).reserving(6)])
-        .when(add(3))
-        .then([adjusted(2, 3, 5).reserving(6)])
-        .has(5, 6, 0)
-        .when(add(3))
-        .then([adjusted(3, 3, 8).reserving(6)])
-        .has(8, 6, 2);
 }
 
 #[test]

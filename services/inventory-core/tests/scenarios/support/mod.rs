@@ -1,31 +1,69 @@
 //! `given(events).when(command).then(events)`, and short words for events and commands.
 
-use inventory_core::{Rejection, StockItem, decide, evolve};
+use inventory_core::allocations::{Ending, end, evolve_allocations, reserve};
+use inventory_core::{StockItem, decide, evolve};
 use shared_events::{
-    AdjustStock, Delta, OnShortfall, Quantity, ReplaceStock, StockAdjusted, StockCommand,
-    StockEvent, StockReplaced, Text, Version,
+    AdjustStock, Allocation, Delta, OnShortfall, Quantity, Rejection, ReplaceStock, StockAdjusted,
+    StockCommand, StockEvent, StockReplaced, Text, Timestamp, Version,
 };
+
+mod promises;
+
+pub(crate) use promises::{broken, fulfilled, noon, order, refused, released, reserved};
 
 /// An item with a history: ask it for something.
 pub(crate) struct Given {
-    item: StockItem,
+    pub(crate) item: StockItem,
+    kept: Vec<Allocation>,
 }
 
 /// What was decided: say what you expect.
 #[must_use]
 pub(crate) struct When {
-    item: StockItem,
+    before: Given,
     decided: Result<Vec<StockEvent>, Rejection>,
 }
 
 /// The item to which all this happened.
+#[track_caller]
 pub(crate) fn given<const N: usize>(history: [StockEvent; N]) -> Given {
-    Given { item: StockItem::default() }.after(&history)
+    Given { item: StockItem::default(), kept: Vec::new() }.after(&history)
+}
+
+/// A count, and then these promises, oldest first: one event each.
+#[track_caller]
+pub(crate) fn shelf<const N: usize>(on_hand: i64, orders: [(&str, i64); N]) -> Given {
+    orders.into_iter().fold(given([replaced(1, on_hand, on_hand)]), |given, (name, units)| {
+        let (version, promised) = (given.item.version.next().get(), given.item.reserved + units);
+        given.after(&[reserved(version, on_hand, order(name, units)).reserving(promised)])
+    })
 }
 
 impl Given {
     pub(crate) fn when(self, command: StockCommand) -> When {
-        When { decided: decide(&self.item, &command), item: self.item }
+        When { decided: decide(&self.item, &self.kept, &command), before: self }
+    }
+
+    /// The centre asks for an order's units, in good time.
+    pub(crate) fn when_asked(self, name: &str, units: i64) -> When {
+        self.when_asked_at(noon(-1), name, units)
+    }
+
+    pub(crate) fn when_asked_at(self, deadline: Timestamp, name: &str, units: i64) -> When {
+        let events = reserve(&[(self.item, order(name, units))], deadline);
+        let events = events.into_iter().map(|(place, event)| {
+            assert_eq!(place, 0, "one item was asked");
+            event
+        });
+        When { decided: Ok(events.collect()), before: self }
+    }
+
+    /// The promise to an order ends.
+    #[track_caller]
+    pub(crate) fn when_ends(self, name: &str, ending: Ending) -> When {
+        let known = |kept: &&Allocation| kept.order_id.as_str() == name;
+        let allocation = self.kept.iter().find(known).expect("the order is kept");
+        When { decided: Ok(vec![end(&self.item, allocation, ending)]), before: self }
     }
 
     /// Checks the levels along the way.
@@ -36,8 +74,23 @@ impl Given {
         self
     }
 
+    /// Checks to whom units are promised, oldest first.
+    #[track_caller]
+    pub(crate) fn keeps<const N: usize>(self, names: [&str; N]) -> Self {
+        let kept: Vec<_> = self.kept.iter().map(|kept| kept.order_id.as_str()).collect();
+        assert_eq!(kept, names);
+        self
+    }
+
+    #[track_caller]
     fn after(mut self, events: &[StockEvent]) -> Self {
-        events.iter().for_each(|event| evolve(&mut self.item, event));
+        for event in events {
+            evolve(&mut self.item, event);
+            evolve_allocations(&mut self.kept, event);
+        }
+        let promised: i64 = self.kept.iter().map(|kept| kept.quantity).sum();
+        assert_eq!(self.item.reserved, promised, "reserved is the sum of the promises");
+        assert!(promised <= self.item.on_hand, "no more is promised than is there");
         self
     }
 }
@@ -47,14 +100,14 @@ impl When {
     #[track_caller]
     pub(crate) fn then<const N: usize>(self, expected: [StockEvent; N]) -> Given {
         assert_eq!(self.decided, Ok(expected.to_vec()));
-        Given { item: self.item }.after(&expected)
+        self.before.after(&expected)
     }
 
     /// The business says no. The story may go on as if nothing had been asked.
     #[track_caller]
     pub(crate) fn then_rejected(self, expected: Rejection) -> Given {
         assert_eq!(self.decided, Err(expected));
-        Given { item: self.item }
+        self.before
     }
 }
 
@@ -139,15 +192,18 @@ impl EventDetails for StockEvent {
         match &mut self {
             Self::Replaced(event) => event.reserved = units,
             Self::Adjusted(event) => event.reserved = units,
+            Self::Reserved(event) => event.reserved = units,
+            Self::Released(event) => event.reserved = units,
+            Self::Fulfilled(event) => event.reserved = units,
+            Self::Broken(event) => event.reserved = units,
+            Self::ReservationRefused(_) | Self::CommandRefused(_) => unreachable!("no levels"),
         }
         self
     }
 
     fn short_by(mut self, units: i64) -> Self {
-        match &mut self {
-            Self::Replaced(_) => unreachable!("a count is never short"),
-            Self::Adjusted(event) => event.discrepancy = units,
-        }
+        let Self::Adjusted(event) = &mut self else { unreachable!("only a sale is ever short") };
+        event.discrepancy = units;
         self
     }
 
@@ -155,6 +211,7 @@ impl EventDetails for StockEvent {
         let (reason, reference) = match &mut self {
             Self::Replaced(event) => (&mut event.reason, &mut event.reference),
             Self::Adjusted(event) => (&mut event.reason, &mut event.reference),
+            promise => unreachable!("{promise:?} is in nobody's words"),
         };
         (*reason, *reference) = (Text::parse(why).ok(), Text::parse(document).ok());
         self
