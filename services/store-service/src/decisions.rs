@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use inventory_core::allocations::{Ending, end, reserve};
-use inventory_core::{Digest, decide};
+use inventory_core::{Digest, decide, evolve};
 use serde::Serialize;
 use shared_events::reservation::{
     BreakReason, FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock,
@@ -155,7 +155,7 @@ impl<'w> Batch<'w> {
         Ok(())
     }
 
-    fn reserve(&self, ask: &ReserveStock, deadline: Timestamp) -> Vec<(Sku, StockEvent)> {
+    fn reserve(&mut self, ask: &ReserveStock, deadline: Timestamp) -> Vec<(Sku, StockEvent)> {
         let items =
             ask.wanted.iter().map(|line| (self.item(&line.sku).stock, ask.allocation(line)));
         let decided = reserve(&items.collect::<Vec<_>>(), deadline);
@@ -164,7 +164,7 @@ impl<'w> Batch<'w> {
     }
 
     /// All that was named or nothing: who names what is not kept has another reservation in mind.
-    fn staff(&self, decision: &StaffDecision) -> Vec<(Sku, StockEvent)> {
+    fn staff(&mut self, decision: &StaffDecision) -> Vec<(Sku, StockEvent)> {
         let here = self.shelf.reservation(&decision.reservation_id);
         let here: BTreeSet<Sku> = here.into_iter().map(|(sku, _)| sku).collect();
         let named: BTreeSet<Sku> = decision.skus.iter().cloned().collect();
@@ -178,27 +178,27 @@ impl<'w> Batch<'w> {
 
     /// Ends the chosen allocations of some items.
     fn end<'a>(
-        &self,
+        &mut self,
         skus: impl IntoIterator<Item = &'a Sku>,
         chosen: impl Fn(&Allocation) -> bool,
         ending: Ending,
     ) -> Vec<(Sku, StockEvent)> {
         let mut events = Vec::new();
         for sku in skus {
-            let mut item = self.item(sku);
-            for allocation in item.kept.clone() {
-                if chosen(&allocation) {
-                    let event = end(&item.stock, &allocation, ending);
-                    item.evolve(&event);
-                    events.push((sku.clone(), event));
-                }
+            let item = self.item(sku);
+            let mut stock = item.stock;
+            for allocation in item.kept.iter().filter(|one| chosen(one)) {
+                let event = end(&stock, allocation, ending);
+                evolve(&mut stock, &event);
+                events.push((sku.clone(), event));
             }
         }
         events
     }
 
-    fn item(&self, sku: &Sku) -> Item {
-        self.changed.get(sku).cloned().unwrap_or_else(|| self.shelf.item(sku))
+    /// An item as this transaction has it so far.
+    fn item(&mut self, sku: &Sku) -> &mut Item {
+        self.changed.entry(sku.clone()).or_insert_with(|| self.shelf.item(sku))
     }
 
     fn record(
@@ -210,10 +210,11 @@ impl<'w> Batch<'w> {
         for (sku, event) in events {
             // A refusal changes nothing, and must not make an item of one that was never there.
             if event.levels().is_some() {
-                let item = self.changed.entry(sku.clone()).or_insert_with(|| self.shelf.item(&sku));
+                let item = self.item(&sku);
                 let before = item.stock;
                 item.evolve(&event);
-                self.digest = self.digest.replace(&sku, &before, &item.stock);
+                let after = item.stock;
+                self.digest = self.digest.replace(&sku, &before, &after);
             }
             recorded.push(self.append.event(NewEvent {
                 sku,

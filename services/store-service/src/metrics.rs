@@ -41,6 +41,8 @@ pub struct Metrics {
     pub head: Gauge,
     /// Items the store has had; set when scraped.
     pub items: Gauge,
+    /// Reservations with something kept here; set when scraped.
+    pub reservations: Gauge,
 }
 
 impl Default for Metrics {
@@ -60,6 +62,7 @@ impl Default for Metrics {
             storage_full: Gauge::default(),
             head: Gauge::default(),
             items: Gauge::default(),
+            reservations: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -114,6 +117,11 @@ impl Metrics {
         );
         registry.register("journal_head", "Newest sequence in the journal", self.head.clone());
         registry.register("items", "Items the store has had", self.items.clone());
+        registry.register(
+            "reservations",
+            "Reservations with something kept here",
+            self.reservations.clone(),
+        );
     }
 
     /// The registry, for rendering.

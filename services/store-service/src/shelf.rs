@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use inventory_core::allocations::evolve_allocations;
 use inventory_core::{StockItem, evolve};
-use shared_events::{Allocation, ReservationId, Sku, StockEvent, Timestamp};
+use shared_events::{Allocation, ReservationId, Sku, StockEvent, Timestamp, Version};
 
 /// An item with what is kept of it for customers, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -135,23 +135,39 @@ impl Shelf {
 
 impl State {
     fn put(&mut self, sku: Sku, item: Item) {
+        let Item { stock, kept } = item;
         let before = self.kept.remove(&sku).unwrap_or_default();
-        for allocation in &before {
-            if let Some(skus) = self.reservations.get_mut(&allocation.reservation_id) {
-                skus.remove(&sku);
-                if skus.is_empty() {
-                    self.reservations.remove(&allocation.reservation_id);
-                }
+        // Allocations end anywhere and begin at the end: what is the same is passed over once.
+        let mut still = kept.iter().peekable();
+        for was in &before {
+            if still.next_if(|is| is.is_of(&was.reservation_id, was.attempt)).is_none() {
+                self.forget(&was.reservation_id, &sku, &kept);
             }
         }
-        for allocation in &item.kept {
-            let skus = self.reservations.entry(allocation.reservation_id.clone()).or_default();
+        for new in still {
+            let skus = self.reservations.entry(new.reservation_id.clone()).or_default();
             skus.insert(sku.clone());
         }
-        if !item.kept.is_empty() {
-            self.kept.insert(sku.clone(), item.kept);
+        if !kept.is_empty() {
+            self.kept.insert(sku.clone(), kept);
         }
-        self.items.insert(sku, item.stock);
+        // One that was only looked at is still one never seen.
+        if stock.version > Version::ZERO {
+            self.items.insert(sku, stock);
+        }
+    }
+
+    /// A reservation lost an allocation of an item, of which these are left.
+    fn forget(&mut self, id: &ReservationId, sku: &Sku, kept: &[Allocation]) {
+        if kept.iter().any(|one| one.reservation_id == *id) {
+            return;
+        }
+        if let Some(skus) = self.reservations.get_mut(id) {
+            skus.remove(sku);
+            if skus.is_empty() {
+                self.reservations.remove(id);
+            }
+        }
     }
 
     fn of(&self, id: &ReservationId) -> Vec<(Sku, Allocation)> {
@@ -161,5 +177,63 @@ impl State {
             kept.filter(|one| one.reservation_id == *id).map(|one| (sku.clone(), one.clone()))
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn allocation(reservation: u8, attempt: u32) -> Allocation {
+        Allocation {
+            reservation_id: format!("c.{reservation}").parse().unwrap(),
+            order_id: "o".parse().unwrap(),
+            attempt,
+            line: 1,
+            lines: 1,
+            quantity: 1,
+            line_quantity: 1,
+            expires_at: "2026-11-21T09:30:00Z".parse().unwrap(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_list_of_reservations_is_what_the_items_keep(
+            steps in vec((0..3_u8, 0..4_u8, 1..3_u32, any::<bool>()), 1..60)
+        ) {
+            let shelf = Shelf::default();
+            let mut model: BTreeMap<Sku, Item> = BTreeMap::new();
+            for (sku, reservation, attempt, keep) in steps {
+                let sku: Sku = format!("S{sku}").parse().unwrap();
+                let item = model.entry(sku.clone()).or_default();
+                item.stock.version = item.stock.version.next();
+                let one = allocation(reservation, attempt);
+                item.kept.retain(|known| !known.is_of(&one.reservation_id, attempt));
+                if keep {
+                    item.kept.push(one);
+                }
+                shelf.commit([(sku, item.clone())]);
+
+                let mut expected: BTreeMap<ReservationId, Vec<(Sku, Allocation)>> = BTreeMap::new();
+                for (sku, item) in &model {
+                    for one in &item.kept {
+                        let kept = expected.entry(one.reservation_id.clone()).or_default();
+                        kept.push((sku.clone(), one.clone()));
+                    }
+                }
+                prop_assert_eq!(shelf.reservations(None, 100), expected.into_iter().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn an_item_that_was_only_looked_at_is_still_one_never_seen() {
+        let shelf = Shelf::default();
+        shelf.commit([("X".parse().unwrap(), Item::default())]);
+        assert!(shelf.is_empty());
     }
 }

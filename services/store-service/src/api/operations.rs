@@ -63,7 +63,9 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem>
     gauges.outbox_depth.set(signed(depth(&state)));
     gauges.outbox_oldest_seconds.set(oldest);
     gauges.head.set(signed(state.outbox.committed().head.sequence.get()));
-    gauges.items.set(i64::try_from(state.shelf.len()).unwrap_or(i64::MAX));
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    gauges.items.set(count(state.shelf.len()));
+    gauges.reservations.set(count(state.shelf.reservation_count()));
     Ok(metrics::render(gauges.registry()))
 }
 

@@ -68,6 +68,7 @@ async fn what_is_handed_over_leaves_the_shelf() {
     let rest = store.post(&at("c.1", "fulfil"), &json!({})).await.accepted();
     assert_eq!(rest["lines"][0]["sku"], "Y");
     assert_eq!(listed(&store).await.len(), 1);
+    assert_eq!(store.metric("onhand_store_reservations").await, 1);
     assert_eq!(store.item("Y").await.0, 0);
 }
 
