@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use service_kit::http;
 use shared_events::StoreId;
+use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         env = "ONHAND_RELEASE_GRACE_MS",
-        default_value_t = 120_000,
+        default_value_t = DEFAULT_RELEASE_GRACE_MS,
         value_name = "MS",
         value_parser = clap::value_parser!(u64).range(0..=86_400_000)
     )]

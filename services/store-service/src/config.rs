@@ -6,6 +6,9 @@ use std::time::Duration;
 use shared_events::StoreId;
 use shared_events::topic::Topics;
 
+/// Milliseconds of [`Config::release_grace`] unless configured otherwise.
+pub const DEFAULT_RELEASE_GRACE_MS: u64 = 120_000;
+
 /// Configuration of one store.
 #[derive(Debug, Clone)]
 pub struct Config {

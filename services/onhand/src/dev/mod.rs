@@ -15,6 +15,7 @@ use event_log::{EventLog, KafkaConfig, KafkaLog, MockBroker};
 use service_kit::{clock, http};
 use shared_events::StoreId;
 use shared_events::topic::Topics;
+use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,6 @@ pub(crate) struct Args {
 }
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
-const RELEASE_GRACE: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     if let Err(wrong) = check(&args) {
@@ -184,7 +184,7 @@ fn build_store(
         data_dir: data_dir.join("stores").join(store.as_str()),
         topics: topics.clone(),
         heartbeat_every: HEARTBEAT_EVERY,
-        release_grace: RELEASE_GRACE,
+        release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
     };
     store_service::App::build(config, Arc::clone(log)).with_context(|| format!("store {store}"))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use event_log::{EventLog, MemoryLog};
 use shared_events::topic::Topics;
+use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -44,7 +45,7 @@ impl Chain {
                 data_dir: folder.path().join(store),
                 topics: topics.clone(),
                 heartbeat_every: Duration::from_millis(50),
-                release_grace: Duration::from_secs(120),
+                release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
             };
             let app = store_service::App::build(config, Arc::clone(&log)).unwrap();
             let (listener, url) = listen().await;
