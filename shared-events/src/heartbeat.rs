@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::StoreId;
+use crate::location::Location;
 use crate::position::{Epoch, Sequence};
 use crate::timestamp::Timestamp;
 
@@ -30,4 +31,7 @@ pub struct Heartbeat {
     pub digest: String,
     /// The store's clock.
     pub sent_at: Timestamp,
+    /// Where the shop is, when it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
 }

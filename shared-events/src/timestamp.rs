@@ -27,6 +27,13 @@ impl Timestamp {
         if RANGE_MILLIS.contains(&millis) { Ok(Self(millis)) } else { Err(InvalidTimestamp) }
     }
 
+    /// So much later, and at most at the end of the year 9999.
+    #[must_use]
+    pub const fn plus_millis(self, millis: u64) -> Self {
+        let (millis, last) = (self.0.saturating_add_unsigned(millis), *RANGE_MILLIS.end());
+        Self(if millis < last { millis } else { last })
+    }
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn unix_millis(self) -> i64 {

@@ -70,6 +70,18 @@ impl Topics {
         self.spec(&format!("inventory.commands.v1.{store}"), 1, KEEP_LONG)
     }
 
+    /// Every change of every reservation, key reservation id.
+    #[must_use]
+    pub fn reservations(&self) -> TopicSpec {
+        self.spec("inventory.reservations.v1", self.partitions, KEEP_LARGE)
+    }
+
+    /// What the chain has decided about its stock, key kind and scope.
+    #[must_use]
+    pub fn policies(&self) -> TopicSpec {
+        self.spec("inventory.policies.v1", 1, COMPACT)
+    }
+
     /// Records nobody could read, with the reason. It takes larger records than the others do: a
     /// letter is what it carries and more.
     #[must_use]

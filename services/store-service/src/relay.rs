@@ -207,6 +207,7 @@ impl Relay {
             digest: committed.digest.to_string(),
             sent_at: Timestamp::from_unix_millis(clock::unix_millis())
                 .expect("the clock is between years 1 and 9999"),
+            location: self.location,
         });
         let topic = self.topics.heartbeats().name;
         let published = self.publish(publisher, &[Publication { topic, record }], cancel);

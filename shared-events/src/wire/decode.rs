@@ -12,6 +12,8 @@ use crate::command::{
 };
 use crate::event::{InvalidEventData, RecordedEvent, StockEvent};
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
+use crate::ledger::{RESERVATION_CHANGED, Reservation};
+use crate::policy::{SAFETY_STOCK, SafetyStock};
 use crate::ids::{CommandId, Sku, StoreId};
 use crate::position::EventId;
 use crate::quantity::MAX_UNITS;
@@ -84,6 +86,45 @@ pub fn decode_heartbeat(record: &IncomingRecord<'_>) -> Result<Heartbeat, Undeco
         return Err(broken("positions out of range"));
     }
     Ok(heartbeat)
+}
+
+/// Reads a reservation's change.
+///
+/// # Errors
+/// [`Undecodable`], as for events.
+pub fn decode_reservation(record: &IncomingRecord<'_>) -> Result<Reservation, Undecodable> {
+    match text(record, header::TYPE)? {
+        RESERVATION_CHANGED => {}
+        other => return Err(Undecodable::UnknownType(other.to_owned())),
+    }
+    let reservation: Reservation = data(record)?;
+    let id = &reservation.reservation_id;
+    if record.key != Some(id.as_str().as_bytes()) {
+        return Err(broken("the key is not the reservation's id"));
+    }
+    if text(record, header::SOURCE)?.strip_prefix("/centres/") != Some(id.centre()) {
+        return Err(broken("the source is not the reservation's centre"));
+    }
+    Ok(reservation)
+}
+
+/// Reads a safety stock policy.
+///
+/// # Errors
+/// [`Undecodable`], as for events.
+pub fn decode_safety_stock(record: &IncomingRecord<'_>) -> Result<SafetyStock, Undecodable> {
+    match text(record, header::TYPE)? {
+        SAFETY_STOCK => {}
+        other => return Err(Undecodable::UnknownType(other.to_owned())),
+    }
+    let policy: SafetyStock = data(record)?;
+    if record.key != Some(policy.scope.key().as_bytes()) {
+        return Err(broken("the key is not the policy's scope"));
+    }
+    if policy.units.is_some_and(|units| !(0..=MAX_UNITS).contains(&units)) {
+        return Err(broken("units out of range"));
+    }
+    Ok(policy)
 }
 
 /// Reads a command to a store.

@@ -4,6 +4,9 @@ use super::{IncomingRecord, OutgoingRecord, header};
 use crate::command::{CommandEnvelope, StockCommand, StoreCommand};
 use crate::event::RecordedEvent;
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
+use crate::ledger::{RESERVATION_CHANGED, Reservation};
+use crate::policy::{SAFETY_STOCK, SafetyStock};
+use crate::timestamp::Timestamp;
 use crate::topic::event_key;
 
 /// The record of a stock event.
@@ -77,6 +80,44 @@ pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
         headers: headers.0,
         value: Some(value.expect("a command is plain data")),
     }
+}
+
+/// The record of a reservation's change: all there is to say of it, its history included.
+///
+/// # Panics
+/// Never: a reservation is plain data.
+#[must_use]
+pub fn encode_reservation(reservation: &Reservation, at: Timestamp) -> OutgoingRecord {
+    let id = &reservation.reservation_id;
+    let mut headers = Headers::new(
+        format!("{id}/{}", reservation.history.len()),
+        format!("/centres/{}", id.centre()),
+        RESERVATION_CHANGED,
+        at.to_string(),
+    );
+    headers.add(header::SUBJECT, id.as_str());
+    if let Some(traceparent) = &reservation.traceparent {
+        headers.add(header::TRACEPARENT, traceparent);
+    }
+    let value = serde_json::to_vec(reservation).expect("a reservation is plain data");
+    OutgoingRecord { key: id.as_str().into(), headers: headers.0, value: Some(value) }
+}
+
+/// The record of a safety stock policy.
+///
+/// # Panics
+/// Never: a policy is plain data.
+#[must_use]
+pub fn encode_safety_stock(policy: &SafetyStock) -> OutgoingRecord {
+    let key = policy.scope.key();
+    let headers = Headers::new(
+        format!("{key}/{}", policy.changed_at),
+        format!("/centres/{}", policy.changed_by),
+        SAFETY_STOCK,
+        policy.changed_at.to_string(),
+    );
+    let value = serde_json::to_vec(policy).expect("a policy is plain data");
+    OutgoingRecord { key: key.into_bytes(), headers: headers.0, value: Some(value) }
 }
 
 /// Most bytes of a value that a dead letter keeps; a compressed record may unpack to any size.

@@ -7,8 +7,14 @@
 mod decode;
 mod encode;
 
-pub use decode::{Undecodable, decode_command, decode_event, decode_heartbeat, valid_traceparent};
-pub use encode::{dead_letter, encode_command, encode_event, encode_heartbeat};
+pub use decode::{
+    Undecodable, decode_command, decode_event, decode_heartbeat, decode_reservation,
+    decode_safety_stock, valid_traceparent,
+};
+pub use encode::{
+    dead_letter, encode_command, encode_event, encode_heartbeat, encode_reservation,
+    encode_safety_stock,
+};
 
 /// Header names.
 pub mod header {

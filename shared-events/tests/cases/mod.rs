@@ -90,6 +90,7 @@ fn heartbeat() -> Heartbeat {
         published_through: Sequence::new(1_040),
         digest: "0123456789abcdef0123456789abcdef".to_owned(),
         sent_at: time("2026-11-21T09:30:01.250Z"),
+        location: None,
     }
 }
 

@@ -107,6 +107,7 @@ impl Shop {
             published_through: self.head,
             digest: digest(&fold(&self.journal)).to_string(),
             sent_at: now(self.journal.len()),
+            location: None,
         }
     }
 }
