@@ -1,6 +1,5 @@
 //! Puts a centre together and runs it.
 
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -18,14 +17,15 @@ use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::outbound::{Bell, Outbound};
 use crate::projection::Projection;
-use crate::projector::{Message, Projector};
+use crate::projector::{Batches, Handle, Projector};
 use crate::read_model::ReadModel;
 
 /// A centre, built and not yet serving.
 #[derive(Debug)]
 pub struct App {
     projector: Projector,
-    sender: SyncSender<Message>,
+    batches: Batches,
+    handle: Handle,
     intake: Intake,
     outbound: Outbound,
     bell: Arc<Bell>,
@@ -46,16 +46,17 @@ impl App {
         let bell = Arc::new(Bell::default());
         let database = Database::open(&config.data_dir)?;
         let (outbox_reader, list_reader) = (database.reader()?, database.reader()?);
-        let (projection, positions, cluster_id) =
-            Projection::open(database, Arc::clone(&model), config.gap_grace)?;
+        let (projection, positions, cluster_id) = Projection::open(
+            database,
+            Arc::clone(&model),
+            config.gap_grace,
+            config.ledger.clone(),
+            config.topics.clone(),
+        )?;
         info!(stores = model.stores().len(), positions = positions.len(), "view loaded");
 
-        let (projector, sender) = Projector::new(
-            projection,
-            config.topics.clone(),
-            Arc::clone(&bell),
-            Arc::clone(&metrics),
-        );
+        let (projector, batches, handle) =
+            Projector::new(projection, Arc::clone(&bell), Arc::clone(&metrics));
         let intake = Intake {
             log: Arc::clone(&log),
             topics: config.topics.clone(),
@@ -71,12 +72,18 @@ impl App {
             log: Arc::clone(&log),
             topics: config.topics.clone(),
             bell: Arc::clone(&bell),
-            projector: sender.clone(),
+            projector: batches.clone(),
         };
         let reader = Arc::new(Mutex::new(list_reader));
-        let router = api::router(api::State { model: Arc::clone(&model), metrics, reader });
+        let router = api::router(api::State {
+            model: Arc::clone(&model),
+            ledger: handle.clone(),
+            centre: config.ledger.centre,
+            metrics,
+            reader,
+        });
         let topics = config.topics;
-        Ok(Self { projector, sender, intake, outbound, bell, log, topics, model, router })
+        Ok(Self { projector, batches, handle, intake, outbound, bell, log, topics, model, router })
     }
 
     /// What queries see, for callers in this process.
@@ -90,18 +97,15 @@ impl App {
         self.router.clone()
     }
 
-    /// Serves until `stop`. `beside` is served on the same address.
+    /// Serves until `stop`.
     ///
     /// # Errors
     /// When a part ends that should not: the database failed, a topic is not as recorded, or the
     /// listener failed.
-    pub async fn run(
-        self,
-        listener: TcpListener,
-        beside: Router,
-        stop: CancellationToken,
-    ) -> anyhow::Result<()> {
-        let Self { projector, sender, intake, outbound, bell, log, topics, router, .. } = self;
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self {
+            projector, batches, handle, intake, outbound, bell, log, topics, router, ..
+        } = self;
         // A wrong partition count is found here, where it can still stop the start.
         require_topics(&log, &topics).await?;
         let end = CancellationToken::new();
@@ -109,7 +113,7 @@ impl App {
         threads.spawn("projector", move || Ok(projector.run()?))?;
         threads.spawn("intake", {
             let end = end.clone();
-            move || Ok(intake.run(&sender, &end)?)
+            move || Ok(intake.run(&batches, &end)?)
         })?;
         threads.spawn("outbound", {
             let end = end.clone();
@@ -117,20 +121,28 @@ impl App {
         })?;
 
         let served = tokio::select! {
-            served = http::serve(listener, router.merge(beside), stop) => served,
+            served = http::serve(listener, router, stop) => served,
             ended = threads.ended() => Err(ended),
         };
         end.cancel();
         bell.ring();
-        // The projector ends once intake and outbound have let go of it.
-        threads.join().await?;
+        let read = threads.join_one("intake").await;
+        let published = threads.join_one("outbound").await;
+        handle.stop();
+        threads.join().await.and(read).and(published)?;
         served
     }
 }
 
 /// Creates missing topics and refuses wrong ones; a broker that is away is waited for later.
 async fn require_topics(log: &Arc<dyn EventLog>, topics: &Topics) -> anyhow::Result<()> {
-    let wanted = [topics.stock_events(), topics.heartbeats(), topics.dead_letters()];
+    let wanted = [
+        topics.stock_events(),
+        topics.heartbeats(),
+        topics.reservations(),
+        topics.policies(),
+        topics.dead_letters(),
+    ];
     let log = Arc::clone(log);
     let checked = tokio::task::spawn_blocking(move || log.ensure_topics(&wanted)).await?;
     match checked {

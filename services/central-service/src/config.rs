@@ -6,6 +6,8 @@ use std::time::Duration;
 use inventory_core::FreshnessBounds;
 use shared_events::topic::Topics;
 
+use crate::ledger::Settings;
+
 /// Configuration of one centre.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,6 +17,8 @@ pub struct Config {
     pub topics: Topics,
     /// When silence makes a store stale, and when dark.
     pub freshness: FreshnessBounds,
+    /// This centre, and how its ledger works.
+    pub ledger: Settings,
     /// How long events may be missing, without any arriving, before the store is asked for them.
     pub gap_grace: Duration,
 }

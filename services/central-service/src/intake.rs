@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use event_log::{Error, EventLog, Extent, Offset, Position, Publication, Received, Subscriber};
 use service_kit::retry::Retry;
 use shared_events::EventId;
 use shared_events::topic::{TopicSpec, Topics};
-use shared_events::wire::{Undecodable, dead_letter, decode_event, decode_heartbeat, header};
+use shared_events::wire::{
+    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_safety_stock, header,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::metrics::Metrics;
 use crate::projection::Batch;
-use crate::projector::Message;
+use crate::projector::Batches;
 
 /// Records of one batch: enough to amortise a commit while a backlog drains, few enough that what
 /// waits in the mailbox stays small.
@@ -38,12 +39,23 @@ pub struct Intake {
     pub metrics: Arc<Metrics>,
 }
 
+/// What a topic carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Events,
+    Heartbeats,
+    Policies,
+}
+
 /// A running subscription.
 pub struct Session {
     subscriber: Box<dyn Subscriber>,
     events: String,
     heartbeats: String,
+    policies: String,
     dead_letters: String,
+    /// What was written when it began and is still to be read; `None` once that was told.
+    behind: Option<BTreeMap<(Kind, i32), Offset>>,
     /// Heartbeats from here on are live.
     live_from: Offset,
     cluster_id: String,
@@ -59,11 +71,7 @@ impl Intake {
     ///
     /// # Errors
     /// A topic with the wrong number of partitions: somebody has to decide.
-    pub fn run(
-        mut self,
-        projector: &SyncSender<Message>,
-        cancel: &CancellationToken,
-    ) -> Result<(), Error> {
+    pub fn run(mut self, projector: &Batches, cancel: &CancellationToken) -> Result<(), Error> {
         let mut retry = Retry::default();
         while !cancel.is_cancelled() {
             match self.read(projector, &mut retry, cancel) {
@@ -81,7 +89,7 @@ impl Intake {
 
     fn read(
         &mut self,
-        projector: &SyncSender<Message>,
+        projector: &Batches,
         retry: &mut Retry,
         cancel: &CancellationToken,
     ) -> Result<(), Error> {
@@ -90,7 +98,7 @@ impl Intake {
         while !cancel.is_cancelled() {
             if let Some(batch) = self.poll(&mut session, POLL_FOR)? {
                 retry.succeeded();
-                if projector.send(Message::Batch(batch)).is_err() {
+                if projector.send(batch).is_err() {
                     return Ok(());
                 }
             }
@@ -104,22 +112,39 @@ impl Intake {
     /// [`Error`].
     pub fn open(&mut self) -> Result<Session, Error> {
         let (events, heartbeats) = (self.topics.stock_events(), self.topics.heartbeats());
-        let dead_letters = self.topics.dead_letters();
-        self.log.ensure_topics(&[events.clone(), heartbeats.clone(), dead_letters.clone()])?;
+        let (policies, dead_letters) = (self.topics.policies(), self.topics.dead_letters());
+        let needed = [&events, &heartbeats, &policies, &dead_letters].map(Clone::clone);
+        self.log.ensure_topics(&needed)?;
         let cluster_id = self.log.cluster_id()?;
         if self.cluster_id.as_ref().is_some_and(|known| *known != cluster_id) {
             warn!(cluster_id, "this is another cluster than before; reading it from the start");
             self.positions.clear();
         }
-        let written = self.log.extents(&heartbeats)?;
-        let mut from = self.start(&events, &self.log.extents(&events)?);
-        from.extend(self.start(&heartbeats, &written));
-        let live_from = written.first().map_or(Offset(0), |extent| extent.high);
+        let mut from = Vec::new();
+        let mut behind = BTreeMap::new();
+        let mut live_from = Offset(0);
+        let read =
+            [(Kind::Events, &events), (Kind::Heartbeats, &heartbeats), (Kind::Policies, &policies)];
+        for (kind, topic) in read {
+            let written = self.log.extents(topic)?;
+            let start = self.start(topic, &written);
+            for (position, extent) in start.iter().zip(&written) {
+                if position.next < extent.high {
+                    behind.insert((kind, position.partition), extent.high);
+                }
+            }
+            if kind == Kind::Heartbeats {
+                live_from = written.first().map_or(Offset(0), |extent| extent.high);
+            }
+            from.extend(start);
+        }
         Ok(Session {
             subscriber: self.log.subscriber(&from)?,
             events: events.name,
             heartbeats: heartbeats.name,
+            policies: policies.name,
             dead_letters: dead_letters.name,
+            behind: Some(behind),
             live_from,
             cluster_id,
             start: Some(from),
@@ -157,26 +182,37 @@ impl Intake {
             return Err(error);
         }
         let mut batch = Batch::default();
-        let mut reached: BTreeMap<(bool, i32), Offset> = BTreeMap::new();
+        let mut reached: BTreeMap<(Kind, i32), Offset> = BTreeMap::new();
         let Session { subscriber, live_from, .. } = session;
-        let (events, heartbeats) = (&session.events, &session.heartbeats);
+        let (events, policies) = (&session.events, &session.policies);
         let dead_letters = &session.dead_letters;
         let metrics = &self.metrics;
         let polled = subscriber.poll(RECORDS_PER_BATCH, timeout, &mut |received| {
-            let is_event = received.topic == events.as_str();
-            reached.insert((is_event, received.partition), received.offset.next());
-            let undecodable = if is_event {
-                decode_event(&received.record).map(|event| batch.events.push(event))
+            let kind = if received.topic == events.as_str() {
+                Kind::Events
+            } else if received.topic == policies.as_str() {
+                Kind::Policies
             } else {
-                decode_heartbeat(&received.record).map(|heartbeat| {
+                Kind::Heartbeats
+            };
+            reached.insert((kind, received.partition), received.offset.next());
+            let undecodable = match kind {
+                Kind::Events => {
+                    decode_event(&received.record).map(|event| batch.events.push(event))
+                }
+                Kind::Heartbeats => decode_heartbeat(&received.record).map(|heartbeat| {
                     batch.heartbeats.push((heartbeat, received.offset >= *live_from));
-                })
+                }),
+                Kind::Policies => {
+                    decode_safety_stock(&received.record).map(|policy| batch.policies.push(policy))
+                }
             };
             match undecodable {
                 Ok(()) => {}
                 Err(Undecodable::UnknownType(_)) => {
                     metrics.skipped.inc();
-                    batch.not_understood.extend(identity(&received).filter(|_| is_event));
+                    let event = identity(&received).filter(|_| kind == Kind::Events);
+                    batch.not_understood.extend(event);
                 }
                 Err(Undecodable::Broken(reason)) => {
                     metrics.dead_letters.inc();
@@ -184,14 +220,15 @@ impl Intake {
                 }
             }
         });
-        if reached.is_empty() {
+        batch.caught_up = session.has_caught_up(&reached);
+        if reached.is_empty() && !batch.caught_up {
             return polled.map(|_| None);
         }
         // Where it started comes first, so that what was reached since stands.
         batch.positions = session.start.take().unwrap_or_default();
-        for ((is_event, partition), next) in reached {
-            let topic = if is_event { events } else { heartbeats };
-            batch.positions.push(Position { topic: topic.clone(), partition, next });
+        for ((kind, partition), next) in reached {
+            let topic = session.topic(kind).to_owned();
+            batch.positions.push(Position { topic, partition, next });
         }
         for Position { topic, partition, next } in batch.positions.iter().cloned() {
             self.positions.insert((topic, partition), next);
@@ -203,6 +240,29 @@ impl Intake {
         // The records are kept; a partition that failed stays silent, so the error must not be lost.
         session.failed = polled.err();
         Ok(Some(batch))
+    }
+}
+
+impl Session {
+    fn topic(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Events => &self.events,
+            Kind::Heartbeats => &self.heartbeats,
+            Kind::Policies => &self.policies,
+        }
+    }
+
+    /// Whether everything written before it began has now been read, told once.
+    fn has_caught_up(&mut self, reached: &BTreeMap<(Kind, i32), Offset>) -> bool {
+        let Some(behind) = &mut self.behind else {
+            return false;
+        };
+        behind.retain(|place, high| reached.get(place).is_none_or(|next| next < high));
+        let caught_up = behind.is_empty();
+        if caught_up {
+            self.behind = None;
+        }
+        caught_up
     }
 }
 

@@ -1,23 +1,26 @@
 //! The centre's view of all stores: built from their events, disposable, and honest about its age.
 //!
 //! ```text
-//!  broker ──▶ intake ──Batch──▶ projector ──one txn──▶ database (SQLite): levels, trackers, positions
-//!             decodes            one thread                 │
-//!                                    │ after COMMIT         └─ outbox ──▶ outbound ──▶ broker:
-//!                                    ▼                                    replay requests, dead letters
-//!                                read model (memory) ◀── api ◀── HTTP
+//!  broker ──▶ intake ──Batch──▶ projector ──one txn──▶ database (SQLite): levels, trackers, positions,
+//!             decodes            one thread             │   commitments, reservations
+//!                                  ▲ │ ledger           │
+//!        api ───────Ask────────────┘ │                  └─ outbox ──▶ outbound ──▶ broker: commands,
+//!         ▲                          ▼ after COMMIT         reservations, policies, dead letters
+//!         └── HTTP ──────── read model (memory)
 //! ```
 //! Effect and position are committed together, so neither can be there without the other; delete the
-//! database and all of it comes back from the topic. Reading order: [`intake`], [`projection`] (what a
-//! batch does), [`projector`] (the thread that does it), [`read_model`], [`gaps`], [`outbound`],
-//! [`api`], [`app`].
+//! database and what stores have confirmed comes back from the topics. Reading order: [`intake`],
+//! [`projection`] (what a batch does), [`ledger`] (reservations), [`projector`] (the thread that does
+//! both), [`read_model`] and [`commitments`] (what queries see), [`gaps`], [`outbound`], [`api`], [`app`].
 
 pub mod api;
 pub mod app;
+pub mod commitments;
 pub mod config;
 pub mod database;
 pub mod gaps;
 pub mod intake;
+pub mod ledger;
 pub mod metrics;
 pub mod outbound;
 pub mod projection;

@@ -1,6 +1,5 @@
-//! Outbox → broker: replay requests and dead letters, in order, at least once.
+//! Outbox → broker: commands to stores, reservations, policies, dead letters; in order, at least once.
 
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::database::{Error, Reader};
-use crate::projector::Message;
+use crate::projector::Batches;
 
 const RECORDS_PER_BATCH: u32 = 500;
 
@@ -52,7 +51,7 @@ pub struct Outbound {
     /// Says when there is something.
     pub bell: Arc<Bell>,
     /// Is told what was published.
-    pub projector: SyncSender<Message>,
+    pub projector: Batches,
 }
 
 enum Halt {
@@ -101,7 +100,7 @@ impl Outbound {
             let published = publisher.publish(&batch, cancel);
             if let Some(last) = published.acknowledged.checked_sub(1).and_then(|i| waiting.get(i)) {
                 sent = last.id;
-                if self.projector.send(Message::Published(sent)).is_err() {
+                if self.projector.published(sent).is_err() {
                     return Halt::Stopped;
                 }
                 debug!(through = sent, "outbox published");
@@ -121,7 +120,8 @@ impl Outbound {
     /// Makes the topics that waiting records go to. A store makes its own; but one that has not been
     /// on this cluster yet must not hold up what is meant for others.
     fn make_topics(&self, waiting: &[Publication]) -> Result<(), BrokerError> {
-        let mut wanted = vec![self.topics.dead_letters()];
+        let mut wanted =
+            vec![self.topics.dead_letters(), self.topics.reservations(), self.topics.policies()];
         for Publication { topic, record } in waiting {
             let store = std::str::from_utf8(&record.key).ok().and_then(|key| key.parse().ok());
             let commands = store.map(|store: StoreId| self.topics.commands(&store));

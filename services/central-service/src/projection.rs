@@ -1,7 +1,8 @@
-//! What a batch of records does to the centre's view.
+//! What a batch of records does to the centre's view, and to its ledger.
 //!
-//! **Invariant:** rows, trackers and positions are committed in one transaction, and memory shows only
-//! what is committed. An error leaves memory and database apart, so it ends the process.
+//! **Invariant:** rows, trackers, the ledger's transitions and positions are committed in one
+//! transaction, and memory shows only what is committed. An error leaves memory and database apart, so
+//! it ends the process.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,11 +10,16 @@ use std::time::{Duration, Instant};
 
 use event_log::{Position, Publication};
 use inventory_core::StockItem;
+use shared_events::policy::SafetyStock;
 use shared_events::topic::Topics;
 use shared_events::wire::encode_command;
-use shared_events::{Epoch, EventId, Heartbeat, RecordedEvent, Sku, StoreId, Timestamp};
+use shared_events::{
+    Epoch, EventId, Heartbeat, RecordedEvent, Sku, StockEvent, StoreId, Timestamp,
+};
 
-use crate::database::{Database, Error, Loaded};
+use crate::commitments::{AskKey, Change};
+use crate::database::{Database, Durability, Error, Loaded};
+use crate::ledger::{Ask, Ledger, Settings};
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::store::Store;
 
@@ -28,6 +34,10 @@ pub struct Batch {
     /// Heartbeats; `true` for those written after the intake began to listen, which alone say
     /// anything about now.
     pub heartbeats: Vec<(Heartbeat, bool)>,
+    /// What the chain has decided about its stock.
+    pub policies: Vec<SafetyStock>,
+    /// Everything that was there when the intake began to listen has been read, this batch included.
+    pub caught_up: bool,
     /// Records for the dead-letter topic.
     pub dead_letters: Vec<Publication>,
     /// The broker these were read from, when it is another one than before.
@@ -47,15 +57,25 @@ pub struct Applied {
     pub rows: u64,
 }
 
-/// The centre's view: database, its memory, and the rules between.
+/// What a batch does to one item of one store.
+#[derive(Debug, Default)]
+struct Dirty {
+    level: Option<Level>,
+    /// What became of units kept for reservations, in order.
+    changes: Vec<(AskKey, Change)>,
+}
+
+/// The centre's view and its ledger: database, its memory, and the rules between.
 #[derive(Debug)]
 pub struct Projection {
     database: Database,
+    ledger: Ledger,
     model: Arc<ReadModel>,
     stores: Vec<Store>,
     by_id: HashMap<StoreId, StoreIndex>,
     gap_grace_ms: u64,
     started: Instant,
+    topics: Topics,
 }
 
 impl Projection {
@@ -68,11 +88,18 @@ impl Projection {
         database: Database,
         model: Arc<ReadModel>,
         gap_grace: Duration,
+        settings: Settings,
+        topics: Topics,
     ) -> Result<(Self, Vec<Position>, Option<String>), Error> {
-        let Loaded { cluster_id, stores, trackers, levels, positions } = database.load()?;
+        let Loaded { cluster_id, stores, trackers, levels, commitments, positions } =
+            database.load()?;
+        let running = database.running()?;
+        let ledger = Ledger::open(settings, topics.clone(), Arc::clone(&model));
         let gap_grace_ms = u64::try_from(gap_grace.as_millis()).unwrap_or(u64::MAX);
         let mut view = Self {
             database,
+            ledger,
+            topics,
             model,
             stores: Vec::new(),
             by_id: HashMap::new(),
@@ -89,9 +116,14 @@ impl Projection {
         for (sku, level) in levels {
             let store = view.store_mut(level.store);
             store.digest = store.digest.replace(&sku, &StockItem::default(), &level.item());
-            view.model.put_level(&sku, level);
+            view.model.put(level.store, &sku, Some(level), Vec::new());
+        }
+        for (store, sku, key, change) in commitments {
+            view.model.put(store, &sku, None, vec![(key, change)]);
         }
         view.show_stores(0..view.stores.len());
+        // Behind the stores: a hold is shown by its store's place.
+        view.ledger.resume(running);
         Ok((view, positions, cluster_id))
     }
 
@@ -99,29 +131,27 @@ impl Projection {
     ///
     /// # Errors
     /// [`Error`]; the view must not be used any more.
-    pub fn apply(&mut self, batch: &Batch) -> Result<Applied, Error> {
+    pub fn apply(&mut self, batch: &Batch, now: Timestamp) -> Result<Applied, Error> {
         let mut applied = Applied::default();
         let mut touched: BTreeSet<usize> = BTreeSet::new();
         let mut trackers: BTreeSet<(StoreIndex, Epoch)> = BTreeSet::new();
-        let mut dirty: HashMap<(StoreIndex, &Sku), Level> = HashMap::new();
+        let mut dirty: HashMap<(StoreIndex, &Sku), Dirty> = HashMap::new();
 
         for event in &batch.events {
             let index = self.index_of(&event.id.store);
             touched.insert(index.place());
             let store = self.store_mut(index);
-            if !store.trackers.entry(event.id.epoch).or_default().record(event.id.sequence) {
+            let new = store.trackers.entry(event.id.epoch).or_default().record(event.id.sequence);
+            self.ledger.heard(event, new, now, &self.database)?;
+            if !new {
                 applied.duplicates += 1;
                 continue;
             }
             applied.events += 1;
             trackers.insert((index, event.id.epoch));
-            let known = dirty.get(&(index, &event.sku)).copied();
-            let known = known.or_else(|| self.model.level(index, &event.sku));
-            if let Some(level) = newer(index, event, known.as_ref()) {
-                let before = known.map_or_else(StockItem::default, |level| level.item());
-                let store = self.store_mut(index);
-                store.digest = store.digest.replace(&event.sku, &before, &level.item());
-                dirty.insert((index, &event.sku), level);
+            if event.event.levels().is_some() {
+                let item = dirty.entry((index, &event.sku)).or_default();
+                Self::take(&mut self.stores, &self.model, item, index, event);
             }
         }
         for id in &batch.not_understood {
@@ -136,30 +166,85 @@ impl Projection {
             touched.insert(index.place());
             self.store_mut(index).hear(heartbeat, *live);
         }
-        applied.rows = u64::try_from(dirty.len()).unwrap_or_default();
-        self.commit(batch, &touched, &trackers, &dirty)?;
-        for ((_, sku), level) in dirty {
-            self.model.put_level(sku, level);
+        for policy in &batch.policies {
+            self.ledger.heard_policy(policy);
         }
+        if batch.cluster_id.is_some() {
+            self.ledger.moved_cluster();
+        }
+        let rows = dirty.values().filter(|item| item.level.is_some()).count();
+        applied.rows = u64::try_from(rows).unwrap_or_default();
+        self.commit(batch, &touched, &trackers, &dirty, now)?;
+        // Stores first: a level names its store by its place.
         self.show_stores(touched);
+        self.show(dirty);
+        self.ledger.committed();
+        if batch.caught_up {
+            self.ledger.caught_up(now);
+        }
         Ok(applied)
+    }
+
+    /// What an event makes of its item.
+    fn take(
+        stores: &mut [Store],
+        model: &ReadModel,
+        item: &mut Dirty,
+        index: StoreIndex,
+        event: &RecordedEvent,
+    ) {
+        let known = item.level.or_else(|| model.level(index, &event.sku));
+        if let Some(level) = newer(index, event, known.as_ref()) {
+            let before = known.map_or_else(StockItem::default, |level| level.item());
+            if let Some(store) = stores.get_mut(index.place()) {
+                store.digest = store.digest.replace(&event.sku, &before, &level.item());
+            }
+            item.level = Some(level);
+        }
+        item.changes.extend(commitment(event));
+    }
+
+    /// Answers callers and does what has become due, in one transaction that is on disk before anyone
+    /// is told. Gives whether there was anything to publish.
+    ///
+    /// # Errors
+    /// [`Error`]; the view must not be used any more.
+    pub fn serve(&mut self, asks: Vec<Ask>, now: Timestamp) -> Result<bool, Error> {
+        for ask in asks {
+            self.ledger.serve(ask, now, &self.database)?;
+        }
+        self.ledger.advance(now);
+        let unwritten = self.ledger.has_unwritten();
+        if unwritten {
+            let write = self.database.write(Durability::EveryCommit)?;
+            self.ledger.write(&write, now)?;
+            write.commit()?;
+        }
+        self.ledger.committed();
+        Ok(unwritten)
+    }
+
+    /// When [`Self::serve`] has something to do again, unless something happens before.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.ledger.next_due()
     }
 
     /// Asks stores for events that are missing and do not come; queued for publication.
     ///
     /// # Errors
     /// [`Error`]; the view must not be used any more.
-    pub fn ask_for_missing(&mut self, topics: &Topics, now: Timestamp) -> Result<u64, Error> {
+    pub fn ask_for_missing(&mut self, now: Timestamp) -> Result<u64, Error> {
         let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut asks = Vec::new();
         for store in &mut self.stores {
             if let Some(wanted) = store.ask(elapsed_ms, now) {
-                let topic = topics.commands(&store.id).name;
+                let topic = self.topics.commands(&store.id).name;
                 asks.push(Publication { topic, record: encode_command(&wanted) });
             }
         }
         if !asks.is_empty() {
-            let write = self.database.write()?;
+            let write = self.database.write(Durability::Checkpoint)?;
             asks.iter().try_for_each(|ask| write.publish(ask))?;
             write.commit()?;
         }
@@ -171,7 +256,7 @@ impl Projection {
     /// # Errors
     /// [`Error`]; the view must not be used any more.
     pub fn published(&mut self, through: i64) -> Result<(), Error> {
-        let write = self.database.write()?;
+        let write = self.database.write(Durability::Checkpoint)?;
         write.published(through)?;
         write.commit()
     }
@@ -181,9 +266,10 @@ impl Projection {
         batch: &Batch,
         touched: &BTreeSet<usize>,
         trackers: &BTreeSet<(StoreIndex, Epoch)>,
-        dirty: &HashMap<(StoreIndex, &Sku), Level>,
+        dirty: &HashMap<(StoreIndex, &Sku), Dirty>,
+        now: Timestamp,
     ) -> Result<(), Error> {
-        let write = self.database.write()?;
+        let write = self.database.write(Durability::Checkpoint)?;
         for place in touched {
             if let Some(store) = self.stores.get(*place) {
                 let index = StoreIndex(u32::try_from(*place).unwrap_or(u32::MAX));
@@ -196,9 +282,15 @@ impl Projection {
                 write.tracker(*index, *epoch, &tracker.take_changes())?;
             }
         }
-        for ((_, sku), level) in dirty {
-            write.level(sku, level)?;
+        for ((index, sku), Dirty { level, changes }) in dirty {
+            if let Some(level) = level {
+                write.level(sku, level)?;
+            }
+            for (key, change) in changes {
+                write.commitment(*index, sku, key, *change)?;
+            }
         }
+        self.ledger.write(&write, now)?;
         for letter in &batch.dead_letters {
             write.publish(letter)?;
         }
@@ -209,6 +301,21 @@ impl Projection {
             write.position(position)?;
         }
         write.commit()
+    }
+
+    /// Shows items, each with the holds that its events ended.
+    fn show(&mut self, dirty: HashMap<(StoreIndex, &Sku), Dirty>) {
+        let mut unholds: HashMap<(StoreIndex, Sku), Vec<(AskKey, Change)>> = HashMap::new();
+        for (index, sku, key) in self.ledger.take_unholds() {
+            unholds.entry((index, sku)).or_default().push((key, Change::Unhold));
+        }
+        for ((index, sku), Dirty { level, mut changes }) in dirty {
+            changes.extend(unholds.remove(&(index, sku.clone())).unwrap_or_default());
+            self.model.put(index, sku, level, changes);
+        }
+        for ((index, sku), changes) in unholds {
+            self.model.put(index, &sku, None, changes);
+        }
     }
 
     fn index_of(&mut self, id: &StoreId) -> StoreIndex {
@@ -237,6 +344,25 @@ impl Projection {
             }
         }
     }
+}
+
+/// What an event makes of units kept for a reservation.
+fn commitment(event: &RecordedEvent) -> Option<(AskKey, Change)> {
+    let allocation = event.event.allocation()?;
+    let change = match &event.event {
+        StockEvent::Reserved(_) => Change::Kept(allocation.quantity),
+        StockEvent::Released(_) | StockEvent::Fulfilled(_) | StockEvent::Broken(_) => Change::Ended,
+        StockEvent::ReservationRefused(_)
+        | StockEvent::Replaced(_)
+        | StockEvent::Adjusted(_)
+        | StockEvent::CommandRefused(_) => return None,
+    };
+    let key = AskKey {
+        expires_at_ms: allocation.expires_at.unix_millis(),
+        reservation_id: allocation.reservation_id.clone(),
+        attempt: allocation.attempt,
+    };
+    Some((key, change))
 }
 
 /// The level an event leads to, unless it leads to none or a newer one is known: the newest sequence

@@ -1,17 +1,25 @@
-//! What queries see: all levels and all stores, in memory.
+//! What queries see: all levels, commitments, stores and policies, in memory.
 //!
-//! Written by the projector after each commit, read by everyone. A lock is held only while one item's
-//! levels are copied in or out, never across I/O, so no query waits for the projector's disk.
+//! Written by the projector after each commit, read by everyone. A lock is held only while one item is
+//! copied in or out, never across I/O, so no query waits for the projector's disk. A level and what is
+//! promised of it change under one lock: no unit counts twice or falls between.
+//!
+//! One exception to "after each commit": a hold is shown as soon as it is decided, so that the next
+//! request of the same transaction sees it. It can only make less available, and an error ends the
+//! process.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
-use inventory_core::{Digest, Freshness, FreshnessBounds, StockItem};
-use shared_events::{Epoch, Sequence, Sku, StoreId, Version};
+use inventory_core::safety_stock::SafetyStocks;
+use inventory_core::{Digest, Freshness, FreshnessBounds, StockItem, Terms};
+use shared_events::policy::SafetyStock;
+use shared_events::{Epoch, Location, Sequence, Sku, StoreId, Version};
 
+use crate::commitments::{AskKey, Change, Commitments};
 use crate::store::Witness;
 
 /// A store's place in the centre's tables.
@@ -70,11 +78,26 @@ pub struct StoreView {
     pub diverged: bool,
     /// When its last live heartbeat arrived.
     pub heard_at: Option<Instant>,
+    /// Where the shop is, when it said so.
+    pub location: Option<Location>,
 }
 
-/// A store's freshness at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One item in one store, with everything that decides how much of it may be offered.
+#[derive(Debug, Clone, Copy)]
+pub struct Shelf {
+    /// The store.
+    pub store: StoreIndex,
+    /// As of its newest known event; `None` for an item never seen there.
+    pub level: Option<Level>,
+    /// What decides.
+    pub terms: Terms,
+}
+
+/// A store at a moment, and how far it can be believed.
+#[derive(Debug, Clone)]
 pub struct Seen {
+    /// What is known of it.
+    pub view: Arc<StoreView>,
     /// The verdict.
     pub freshness: Freshness,
     /// Milliseconds since the last live heartbeat; `None` when there was none since the centre started.
@@ -84,14 +107,34 @@ pub struct Seen {
 /// Shards keep readers of one item out of the way of a write to another.
 const SHARDS: u64 = 64;
 
-type Shard = RwLock<HashMap<Sku, Vec<Level>>>;
+/// The items of one shard.
+#[derive(Debug, Default)]
+struct Items {
+    levels: HashMap<Sku, Vec<Level>>,
+    commitments: HashMap<Sku, Vec<(StoreIndex, Commitments)>>,
+}
 
-/// Levels and stores.
+impl Items {
+    fn commitments(&self, store: StoreIndex, sku: &Sku) -> Option<&Commitments> {
+        let all = self.commitments.get(sku)?;
+        all.iter().find(|(of, _)| *of == store).map(|(_, commitments)| commitments)
+    }
+}
+
+/// The stores, and where each one's place is.
+#[derive(Debug, Default)]
+struct Stores {
+    views: Vec<Arc<StoreView>>,
+    by_id: HashMap<StoreId, StoreIndex>,
+}
+
+/// Levels, commitments, stores and policies.
 #[derive(Debug)]
 pub struct ReadModel {
-    shards: Vec<Shard>,
+    shards: Vec<RwLock<Items>>,
     hasher: RandomState,
-    stores: RwLock<Vec<StoreView>>,
+    stores: RwLock<Stores>,
+    safety_stocks: RwLock<SafetyStocks>,
     bounds: FreshnessBounds,
     started: Instant,
 }
@@ -101,45 +144,95 @@ impl ReadModel {
     #[must_use]
     pub fn new(bounds: FreshnessBounds) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
             stores: RwLock::default(),
+            safety_stocks: RwLock::default(),
             bounds,
             started: Instant::now(),
         }
     }
 
-    /// An item in all stores that ever had it.
-    #[must_use]
-    pub fn levels(&self, sku: &Sku) -> Vec<Level> {
-        let shard = self.shard(sku).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(sku).cloned().unwrap_or_default()
-    }
-
     /// An item in one store.
     #[must_use]
     pub fn level(&self, store: StoreIndex, sku: &Sku) -> Option<Level> {
-        let shard = self.shard(sku).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(sku)?.iter().find(|level| level.store == store).copied()
+        let items = read(self.shard(sku));
+        items.levels.get(sku)?.iter().find(|level| level.store == store).copied()
     }
 
-    /// All stores, in order of their index.
+    /// An item in all stores that ever had it, with what may be offered of it at a moment. Freshness
+    /// comes in, as it was before: a number that is newer than its label is honest, the other way
+    /// round is not.
     #[must_use]
-    pub fn stores(&self) -> Vec<StoreView> {
-        self.stores.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn shelves(&self, stores: &[Seen], sku: &Sku, now_ms: i64) -> Vec<Shelf> {
+        let policies = read(&self.safety_stocks);
+        let items = read(self.shard(sku));
+        let levels = items.levels.get(sku).map_or(&[][..], Vec::as_slice);
+        let shelf = |level: &Level| {
+            let seen = stores.get(level.store.place())?;
+            Some(shelf(&items, &policies, seen, level.store, sku, now_ms))
+        };
+        levels.iter().filter_map(shelf).collect()
     }
 
-    /// A store by its name.
+    /// An item in one store, with what may be offered of it at a moment.
     #[must_use]
-    pub fn store(&self, id: &StoreId) -> Option<(StoreIndex, StoreView)> {
-        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
-        let (view, index) = stores.iter().zip(0..).find(|(view, _)| view.id == *id)?;
-        Some((StoreIndex(index), view.clone()))
+    pub fn shelf(&self, seen: &Seen, store: StoreIndex, sku: &Sku, now_ms: i64) -> Shelf {
+        let policies = read(&self.safety_stocks);
+        shelf(&read(self.shard(sku)), &policies, seen, store, sku, now_ms)
     }
 
-    /// How far a store's numbers can be believed now.
+    /// Whether any store ever had an item.
     #[must_use]
-    pub fn seen(&self, view: &StoreView) -> Seen {
+    pub fn knows(&self, sku: &Sku) -> bool {
+        read(self.shard(sku)).levels.contains_key(sku)
+    }
+
+    /// The same, with everything promised of the item there.
+    #[must_use]
+    pub fn explained(
+        &self,
+        seen: &Seen,
+        store: StoreIndex,
+        sku: &Sku,
+        now_ms: i64,
+    ) -> (Shelf, Commitments) {
+        let policies = read(&self.safety_stocks);
+        let items = read(self.shard(sku));
+        let shelf = shelf(&items, &policies, seen, store, sku, now_ms);
+        (shelf, items.commitments(store, sku).cloned().unwrap_or_default())
+    }
+
+    /// All stores and how far each can be believed now, in order of their index.
+    #[must_use]
+    pub fn stores(&self) -> Vec<Seen> {
+        let views = read(&self.stores).views.clone();
+        views.into_iter().map(|view| self.seen(view)).collect()
+    }
+
+    /// A store by its name, and how far it can be believed now.
+    #[must_use]
+    pub fn store(&self, id: &StoreId) -> Option<(StoreIndex, Seen)> {
+        let (index, view) = {
+            let stores = read(&self.stores);
+            let index = *stores.by_id.get(id)?;
+            (index, Arc::clone(stores.views.get(index.place())?))
+        };
+        Some((index, self.seen(view)))
+    }
+
+    /// A store's place.
+    #[must_use]
+    pub fn index(&self, id: &StoreId) -> Option<StoreIndex> {
+        read(&self.stores).by_id.get(id).copied()
+    }
+
+    /// The safety stock policies.
+    pub fn safety_stocks<T>(&self, look: impl FnOnce(&SafetyStocks) -> T) -> T {
+        look(&read(&self.safety_stocks))
+    }
+
+    fn seen(&self, view: Arc<StoreView>) -> Seen {
         let age_ms = view.heard_at.map(elapsed_ms);
         let freshness = Freshness::judge(
             self.bounds,
@@ -148,30 +241,96 @@ impl ReadModel {
             view.missing,
             view.diverged,
         );
-        Seen { freshness, age_ms }
+        Seen { view, freshness, age_ms }
     }
 
-    pub(crate) fn put_level(&self, sku: &Sku, level: Level) {
-        let mut shard = self.shard(sku).write().unwrap_or_else(PoisonError::into_inner);
-        let levels = shard.entry(sku.clone()).or_default();
-        match levels.iter_mut().find(|known| known.store == level.store) {
-            Some(known) => *known = level,
-            None => levels.push(level),
+    /// Shows a level and the changes of its commitments together.
+    pub(crate) fn put(
+        &self,
+        store: StoreIndex,
+        sku: &Sku,
+        level: Option<Level>,
+        changes: Vec<(AskKey, Change)>,
+    ) {
+        let mut items = write(self.shard(sku));
+        if let Some(level) = level {
+            let levels = items.levels.entry(sku.clone()).or_default();
+            match levels.iter_mut().find(|known| known.store == store) {
+                Some(known) => *known = level,
+                None => levels.push(level),
+            }
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let all = items.commitments.entry(sku.clone()).or_default();
+        let place = all.iter().position(|(of, _)| *of == store).unwrap_or_else(|| {
+            all.push((store, Commitments::default()));
+            all.len() - 1
+        });
+        if let Some((_, commitments)) = all.get_mut(place) {
+            for (key, change) in changes {
+                commitments.apply(key, change);
+            }
+            if commitments.is_empty() {
+                all.swap_remove(place);
+            }
+        }
+        if all.is_empty() {
+            items.commitments.remove(sku);
         }
     }
 
     pub(crate) fn put_store(&self, index: StoreIndex, view: StoreView) {
-        let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
-        match stores.get_mut(index.place()) {
+        let mut stores = write(&self.stores);
+        stores.by_id.insert(view.id.clone(), index);
+        let view = Arc::new(view);
+        match stores.views.get_mut(index.place()) {
             Some(known) => *known = view,
-            None => stores.push(view),
+            None => stores.views.push(view),
         }
     }
 
-    fn shard(&self, sku: &Sku) -> &Shard {
+    /// Takes a policy; `false` when a later one of its scope is known.
+    pub(crate) fn put_safety_stock(&self, policy: SafetyStock) -> bool {
+        write(&self.safety_stocks).put(policy)
+    }
+
+    fn shard(&self, sku: &Sku) -> &RwLock<Items> {
         let hash = usize::try_from(self.hasher.hash_one(sku) % SHARDS).unwrap_or_default();
         self.shards.get(hash).expect("the remainder is below the number of shards")
     }
+}
+
+fn shelf(
+    items: &Items,
+    policies: &SafetyStocks,
+    seen: &Seen,
+    store: StoreIndex,
+    sku: &Sku,
+    now_ms: i64,
+) -> Shelf {
+    let levels = items.levels.get(sku);
+    let level = levels.and_then(|levels| levels.iter().find(|level| level.store == store)).copied();
+    let commitments = items.commitments(store, sku);
+    let policy = policies.applying(&seen.view.id, sku);
+    let terms = Terms {
+        on_hand: level.map_or(0, |level| level.on_hand),
+        reserved: level.map_or(0, |level| level.reserved),
+        expired: commitments.map_or(0, |all| all.expired_units(now_ms)),
+        holds: commitments.map_or(0, |all| all.holds(now_ms)),
+        safety_stock: policy.and_then(|policy| policy.units).unwrap_or_default(),
+        sellable: seen.freshness.sellable(),
+    };
+    Shelf { store, level, terms }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn elapsed_ms(since: Instant) -> u64 {

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use inventory_core::{Digest, SequenceTracker};
 use shared_events::command::{CommandEnvelope, ReplayEvents};
-use shared_events::{CommandId, Epoch, Heartbeat, Sequence, StoreCommand, StoreId, Timestamp};
+use shared_events::{
+    CommandId, Epoch, Heartbeat, Location, Sequence, StoreCommand, StoreId, Timestamp,
+};
 
 use crate::gaps::GapWatch;
 use crate::read_model::StoreView;
@@ -34,6 +36,7 @@ pub(crate) struct Store {
     pub(crate) trackers: HashMap<Epoch, SequenceTracker>,
     pub(crate) digest: Digest,
     heard_at: Option<Instant>,
+    location: Option<Location>,
     /// Its journal is behind what it once reported: another journal, or one that lost its end.
     went_back: bool,
     gap: GapWatch,
@@ -47,6 +50,7 @@ impl Store {
             trackers: HashMap::new(),
             digest: Digest::default(),
             heard_at: None,
+            location: None,
             went_back: false,
             gap: GapWatch::new(gap_grace_ms),
         }
@@ -61,6 +65,7 @@ impl Store {
             self.went_back = back;
         }
         if !back {
+            self.location = heartbeat.location;
             if heartbeat.epoch != self.witness.epoch {
                 self.gap.forget();
             }
@@ -106,6 +111,7 @@ impl Store {
             digest: self.digest,
             diverged: self.diverged(),
             heard_at: self.heard_at,
+            location: self.location,
         }
     }
 

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use axum::Router;
+use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
 use inventory_core::FreshnessBounds;
 use service_kit::http;
+use shared_events::CentreId;
+use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -31,10 +33,47 @@ pub(crate) struct Args {
         value_parser = cli::address
     )]
     listen: SocketAddr,
+    /// This centre's name: reservations made here begin with it. Each centre of a chain has its own,
+    /// for ever.
+    #[arg(long, env = "ONHAND_CENTRE_ID", default_value = "central", value_name = "ID")]
+    centre_id: CentreId,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
+    saga: Saga,
+    #[command(flatten)]
     broker: Broker,
+}
+
+/// How long a reservation's steps may take.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Saga {
+    /// A store that has not answered for this long is not waited for: the next one is asked, in
+    /// milliseconds.
+    #[arg(
+        long,
+        env = "ONHAND_STEP_TIMEOUT_MS",
+        default_value_t = DEFAULT_STEP_TIMEOUT_MS,
+        value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(50..=600_000)
+    )]
+    step_timeout_ms: u64,
+    /// How long after its time a store lets go of a reservation on its own, in milliseconds; at least
+    /// what the stores' own setting says.
+    #[arg(
+        long,
+        env = "ONHAND_RELEASE_GRACE_MS",
+        default_value_t = DEFAULT_RELEASE_GRACE_MS,
+        value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(0..=86_400_000)
+    )]
+    release_grace_ms: u64,
+}
+
+impl Saga {
+    pub(crate) fn settings(self, centre: CentreId) -> Settings {
+        Settings::new(centre, self.step_timeout_ms, self.release_grace_ms)
+    }
 }
 
 /// When silence means something.
@@ -82,11 +121,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         topics: args.broker.topics(),
         freshness: args.timing.freshness(),
         gap_grace: args.timing.gap_grace(),
+        ledger: args.saga.settings(args.centre_id),
     };
     let app = App::build(config, args.broker.log())?;
     let listener = http::bind(args.listen).await?;
     info!(address = %listener.local_addr()?, kafka = %args.broker.kafka, "centre is open");
-    app.run(listener, Router::new(), stop).await?;
+    app.run(listener, stop).await?;
     info!("centre is closed");
     Ok(ExitCode::SUCCESS)
 }

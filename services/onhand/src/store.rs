@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use service_kit::http;
-use shared_events::StoreId;
+use shared_events::{Location, StoreId};
 use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,14 @@ pub(crate) struct Args {
         value_parser = cli::address
     )]
     listen: SocketAddr,
+    /// Where the shop is, in degrees: online customers near it are served from here first.
+    #[arg(
+        long,
+        env = "ONHAND_LOCATION",
+        value_name = "LATITUDE,LONGITUDE",
+        allow_hyphen_values = true
+    )]
+    location: Option<Location>,
     /// Time between heartbeats, in milliseconds.
     #[arg(
         long,
@@ -64,6 +72,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         store: args.store_id,
         data_dir: args.data_dir,
         topics: args.broker.topics(),
+        location: args.location,
         heartbeat_every: Duration::from_millis(args.heartbeat_ms),
         release_grace: Duration::from_millis(args.release_grace_ms),
     };

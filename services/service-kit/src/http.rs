@@ -57,6 +57,20 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     Problem::new(ErrorCode::Internal, "the log has the cause").into_response()
 }
 
+/// A text as one segment of a path: what means something there is percent-encoded.
+#[must_use]
+pub fn path_segment(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
+}
+
 /// Opens a listening socket.
 ///
 /// # Errors

@@ -2,11 +2,14 @@
 //!
 //! [`problem`] is the one place that names HTTP statuses, [`extract`] reads requests strictly,
 //! [`http`] serves a router with bounds, [`health`] and [`metrics`] are what operators ask,
-//! [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`threads`] keeps a service whole, [`telemetry`] and
+//! [`fingerprint`] names requests, [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`circuit_breaker`]
+//! leaves out who does not answer, [`threads`] keeps a service whole, [`telemetry`] and
 //! [`shutdown`] frame a process.
 
+pub mod circuit_breaker;
 pub mod clock;
 pub mod extract;
+pub mod fingerprint;
 pub mod folder;
 pub mod health;
 pub mod http;

@@ -28,18 +28,26 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// No such resource.
     NotFound,
+    /// The service has just started and does not know enough yet; nothing was done.
+    NotReady,
     /// The service ended before it could answer; what was asked may or may not have been done.
     OutcomeUnknown,
     /// Too much is waiting; nothing was done.
     Overloaded,
     /// `If-Match` does not hold.
     PreconditionFailed,
+    /// No store can keep what is wanted.
+    ReservationRejected,
+    /// The reservation's state does not allow it.
+    ReservationState,
     /// The service is stopping; nothing was done.
     ShuttingDown,
     /// The disk is full; nothing was written, reads go on.
     StorageFull,
     /// The request took too long.
     Timeout,
+    /// No store ever had this item, or the reservation has no line of it.
+    UnknownItem,
     /// Nothing is known here of this reservation, or nothing is kept for it any more.
     UnknownReservation,
     /// No store of this id is known here.
@@ -48,6 +56,8 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// `expectedVersion` does not hold.
     VersionConflict,
+    /// The reservation is another centre's.
+    WrongCentre,
     /// The command names another store than the one asked.
     WrongStore,
 }
@@ -58,9 +68,15 @@ impl ErrorCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MalformedBody => StatusCode::BAD_REQUEST,
-            Self::NotFound | Self::UnknownReservation | Self::UnknownStore => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownItem | Self::UnknownReservation | Self::UnknownStore => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::InsufficientStock | Self::VersionConflict => StatusCode::CONFLICT,
+            Self::InsufficientStock
+            | Self::ReservationRejected
+            | Self::ReservationState
+            | Self::VersionConflict => StatusCode::CONFLICT,
+            Self::WrongCentre => StatusCode::MISDIRECTED_REQUEST,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -69,7 +85,9 @@ impl ErrorCode {
             | Self::LevelOutOfRange
             | Self::WrongStore => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal | Self::OutcomeUnknown => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::Overloaded | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         }
@@ -79,7 +97,7 @@ impl ErrorCode {
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::Overloaded | Self::ShuttingDown | Self::StorageFull => true,
+            Self::NotReady | Self::Overloaded | Self::ShuttingDown | Self::StorageFull => true,
             Self::BodyTooLarge
             | Self::CommandIdReused
             | Self::InsufficientStock
@@ -91,11 +109,15 @@ impl ErrorCode {
             | Self::NotFound
             | Self::OutcomeUnknown
             | Self::PreconditionFailed
+            | Self::ReservationRejected
+            | Self::ReservationState
             | Self::Timeout
+            | Self::UnknownItem
             | Self::UnknownReservation
             | Self::UnknownStore
             | Self::UnsupportedMediaType
             | Self::VersionConflict
+            | Self::WrongCentre
             | Self::WrongStore => false,
         }
     }
@@ -112,15 +134,20 @@ impl ErrorCode {
             Self::MethodNotAllowed => "This method is not offered here",
             Self::NotFound => "There is no such resource",
             Self::OutcomeUnknown => "The outcome is not known",
+            Self::NotReady => "The service has just started",
             Self::Overloaded => "Too much is waiting",
             Self::PreconditionFailed => "The item has changed",
+            Self::ReservationRejected => "No store can keep it",
+            Self::ReservationState => "The reservation's state does not allow it",
             Self::ShuttingDown => "The service is stopping",
             Self::StorageFull => "The disk is full",
             Self::Timeout => "It took too long",
+            Self::UnknownItem => "No such item",
             Self::UnknownReservation => "Nothing is kept for this reservation",
             Self::UnknownStore => "No such store",
             Self::UnsupportedMediaType => "Not a media type this route reads",
             Self::VersionConflict => "The item has changed",
+            Self::WrongCentre => "The reservation is another centre's",
             Self::WrongStore => "The command is for another store",
         }
     }
@@ -208,7 +235,7 @@ impl IntoResponse for Problem {
         let mut response = (self.code.status(), json).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(self.code, ErrorCode::Overloaded | ErrorCode::ShuttingDown) {
+        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(HeaderName::from_static("retry-after"), HeaderValue::from_static("1"));
         }
         response

@@ -33,6 +33,15 @@ pub enum Durability {
     Checkpoint,
 }
 
+impl Durability {
+    const fn synchronous(self) -> &'static str {
+        match self {
+            Self::EveryCommit => "2",
+            Self::Checkpoint => "1",
+        }
+    }
+}
+
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -95,10 +104,7 @@ pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Conne
     if found != schema.application_id && (found, tables) != (0, 0) {
         return Err(Error::OtherKind { path: path.to_owned(), found });
     }
-    let synchronous = match durability {
-        Durability::EveryCommit => "2",
-        Durability::Checkpoint => "1",
-    };
+    let synchronous = durability.synchronous();
     connection
         .execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
@@ -117,6 +123,14 @@ pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Conne
     }
     require_layout(&connection, path, schema)?;
     Ok(connection)
+}
+
+/// Changes when commits are on disk, from the next transaction on. One sync covers the commits before.
+///
+/// # Errors
+/// What SQLite said.
+pub fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", durability.synchronous())
 }
 
 /// Opens a database for reading beside its writer.

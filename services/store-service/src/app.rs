@@ -75,6 +75,7 @@ impl App {
             log: Arc::clone(&log),
             topics: config.topics.clone(),
             heartbeat_every: config.heartbeat_every,
+            location: config.location,
             metrics: Arc::clone(&metrics),
         };
         let commands = Commands {

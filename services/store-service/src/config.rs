@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use shared_events::StoreId;
 use shared_events::topic::Topics;
+use shared_events::{Location, StoreId};
 
 /// Milliseconds of [`Config::release_grace`] unless configured otherwise.
 pub const DEFAULT_RELEASE_GRACE_MS: u64 = 120_000;
@@ -18,6 +18,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Topics of the chain.
     pub topics: Topics,
+    /// Where the shop is: customers near it are sent there.
+    pub location: Option<Location>,
     /// Time between heartbeats.
     pub heartbeat_every: Duration,
     /// How long after its time a reservation is let go without word from the centre: more than the

@@ -230,15 +230,9 @@ impl<'w> Batch<'w> {
 
 /// Names a command's content: what it asks, not how it was spelled.
 fn fingerprint(command: &Command) -> [u8; 16] {
-    let json = match command {
+    match command {
         // The deadline is the store's, and later each time the command is delivered.
-        Command::Reserve { ask, .. } => serde_json::to_vec(ask),
-        other => serde_json::to_vec(other),
-    };
-    let json = json.expect("a command is plain data");
-    let mut fingerprint = [0; 16];
-    for (to, from) in fingerprint.iter_mut().zip(blake3::hash(&json).as_bytes()) {
-        *to = *from;
+        Command::Reserve { ask, .. } => service_kit::fingerprint::fingerprint(ask),
+        other => service_kit::fingerprint::fingerprint(other),
     }
-    fingerprint
 }

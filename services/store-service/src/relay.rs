@@ -13,7 +13,7 @@ use service_kit::clock;
 use service_kit::retry::Retry;
 use shared_events::topic::Topics;
 use shared_events::wire::{encode_event, encode_heartbeat};
-use shared_events::{Heartbeat, Sequence, StoreId, Timestamp};
+use shared_events::{Heartbeat, Location, Sequence, StoreId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -46,6 +46,8 @@ pub struct Relay {
     pub log: Arc<dyn EventLog>,
     /// Where to publish.
     pub topics: Topics,
+    /// Where the shop is.
+    pub location: Option<Location>,
     /// Time between heartbeats.
     pub heartbeat_every: Duration,
     /// Counts.

@@ -12,9 +12,9 @@ use crate::command::{
 };
 use crate::event::{InvalidEventData, RecordedEvent, StockEvent};
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
+use crate::ids::{CommandId, Sku, StoreId};
 use crate::ledger::{RESERVATION_CHANGED, Reservation};
 use crate::policy::{SAFETY_STOCK, SafetyStock};
-use crate::ids::{CommandId, Sku, StoreId};
 use crate::position::EventId;
 use crate::quantity::MAX_UNITS;
 use crate::rejection::Rejection;

@@ -1,30 +1,44 @@
-//! The centre's HTTP interface: what is where, and how far that can be believed.
+//! The centre's HTTP interface: what is where, how far that can be believed, and whom it is kept for.
 
+mod availability;
+mod commands;
+mod explain;
 mod operations;
+mod policies;
 mod query;
+mod reservation_view;
+mod reservations;
 mod stores;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use serde::Serialize;
+use service_kit::{ErrorCode, Problem, clock};
+use shared_events::{CentreId, StoreId, Timestamp};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::database::Reader;
+use crate::database::{Error, Reader};
+use crate::ledger::Refusal;
 use crate::metrics::Metrics;
+use crate::projector::Handle;
 use crate::read_model::{ReadModel, Seen};
 
 /// What handlers work with.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// Levels and stores.
+    /// Levels, stores and policies.
     pub model: Arc<ReadModel>,
+    /// Takes requests.
+    pub ledger: Handle,
+    /// This centre.
+    pub centre: CentreId,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// Lists in order; one reader, since whole stores are listed by people and tools.
+    /// Lists, reservations and commands as they were committed.
     pub reader: Arc<Mutex<Reader>>,
 }
 
@@ -43,15 +57,56 @@ pub(super) struct FreshnessView {
 }
 
 impl FreshnessView {
-    fn new(seen: Seen, lag_events: u64) -> Self {
-        Self { state: seen.freshness.name(), age_ms: seen.age_ms, lag_events }
+    fn new(seen: &Seen) -> Self {
+        Self { state: seen.freshness.name(), age_ms: seen.age_ms, lag_events: seen.view.missing }
     }
+}
+
+/// Reads the database beside its writer.
+async fn read<T: Send + 'static>(
+    state: &State,
+    look: impl FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Problem> {
+    let reader = Arc::clone(&state.reader);
+    tokio::task::spawn_blocking(move || {
+        look(&reader.lock().unwrap_or_else(PoisonError::into_inner))
+    })
+    .await
+    .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
+    .map_err(|error| {
+        tracing::error!(%error, "the database cannot be read");
+        Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
+    })
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_millis(clock::unix_millis())
+        .expect("the clock is between years 1 and 9999")
+}
+
+fn unknown_store(store: &StoreId) -> Problem {
+    let detail = format!("no event and no heartbeat of store {store} has been seen here");
+    Problem::new(ErrorCode::UnknownStore, detail).field("storeId")
+}
+
+/// Why the ledger did not take a request, whatever it was about.
+fn refused(refusal: &Refusal) -> Problem {
+    let code = match refusal {
+        Refusal::KeyReused => ErrorCode::CommandIdReused,
+        Refusal::Illegal { .. } => ErrorCode::ReservationState,
+        Refusal::UnknownReservation(_) => ErrorCode::UnknownReservation,
+        Refusal::NotReady => ErrorCode::NotReady,
+        Refusal::Overloaded => ErrorCode::Overloaded,
+        Refusal::Stopped => ErrorCode::ShuttingDown,
+        Refusal::Unknown => ErrorCode::OutcomeUnknown,
+    };
+    Problem::new(code, refusal.to_string())
 }
 
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Onhand central",
-    description = "All stores' stock, with the age of the knowledge.",
+    description = "All stores' stock, with the age of the knowledge, and reservations of it.",
     license(name = "MIT OR Apache-2.0")
 ))]
 struct Description;
@@ -62,6 +117,16 @@ pub fn router(state: State) -> Router {
         .routes(routes!(query::global))
         .routes(routes!(query::item))
         .routes(routes!(query::items))
+        .routes(routes!(availability::availability))
+        .routes(routes!(explain::explain))
+        .routes(routes!(reservations::reserve, reservations::reservations))
+        .routes(routes!(reservations::reservation))
+        .routes(routes!(reservations::fulfil))
+        .routes(routes!(reservations::cancel))
+        .routes(routes!(commands::replace))
+        .routes(routes!(commands::adjust))
+        .routes(routes!(commands::command))
+        .routes(routes!(policies::safety_stocks, policies::set, policies::remove))
         .routes(routes!(stores::stores))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))

@@ -27,9 +27,8 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
     let stores = state.model.stores();
     let doubtful: Vec<String> = stores
         .iter()
-        .map(|view| (view, state.model.seen(view).freshness))
-        .filter(|(_, freshness)| *freshness != Freshness::Fresh)
-        .map(|(view, freshness)| format!("{} {}", view.id, freshness.name()))
+        .filter(|seen| seen.freshness != Freshness::Fresh)
+        .map(|seen| format!("{} {}", seen.view.id, seen.freshness.name()))
         .collect();
     let stores =
         if doubtful.is_empty() { Condition::Ok } else { Condition::Degraded(doubtful.join(", ")) };
@@ -44,11 +43,11 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
 /// Metrics in the `OpenMetrics` format.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200)))]
 pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
-    for view in state.model.stores() {
-        let label = StoreLabel { store: view.id.to_string() };
-        let fresh = state.model.seen(&view).freshness == Freshness::Fresh;
+    for seen in state.model.stores() {
+        let label = StoreLabel { store: seen.view.id.to_string() };
+        let fresh = seen.freshness == Freshness::Fresh;
         state.metrics.fresh.get_or_create(&label).set(i64::from(fresh));
-        let lag = i64::try_from(view.missing).unwrap_or(i64::MAX);
+        let lag = i64::try_from(seen.view.missing).unwrap_or(i64::MAX);
         state.metrics.lag_events.get_or_create(&label).set(lag);
     }
     metrics::render(state.metrics.registry())

@@ -1,19 +1,17 @@
 //! Stock of one item: everywhere, in one store, and a whole store page by page.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
-use std::sync::PoisonError;
-
 use axum::Json;
 use axum::extract::State as Ctx;
-use inventory_core::{Freshness, available};
+use inventory_core::Freshness;
 use serde::{Deserialize, Serialize};
+use service_kit::Problem;
 use service_kit::extract::{Path, Query, page_limit};
-use service_kit::{ErrorCode, Problem};
 use shared_events::{Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{FreshnessView, State};
-use crate::read_model::{Level, StoreView};
+use super::{FreshnessView, State, now, read, unknown_store};
+use crate::read_model::{Seen, Shelf};
 
 /// One item in one store, as the centre knows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,22 +40,19 @@ pub(super) struct Item {
 }
 
 impl Item {
-    fn new(state: &State, view: &StoreView, sku: Sku, level: Option<&Level>) -> (Self, Freshness) {
-        let seen = state.model.seen(view);
-        let (on_hand, reserved) = level.map_or((0, 0), |level| (level.on_hand, level.reserved));
-        let sellable = seen.freshness.sellable();
-        let item = Self {
-            store_id: view.id.clone(),
+    fn new(seen: &Seen, sku: Sku, shelf: &Shelf) -> Self {
+        let Shelf { level, terms, .. } = shelf;
+        Self {
+            store_id: seen.view.id.clone(),
             sku,
-            quantity: on_hand,
-            on_hand,
-            reserved,
-            available: if sellable { available(on_hand, reserved) } else { 0 },
+            quantity: terms.on_hand,
+            on_hand: terms.on_hand,
+            reserved: terms.reserved,
+            available: terms.available(),
             version: level.map_or(0, |level| level.version.get()),
             sequence: level.map_or(0, |level| level.sequence.get()),
-            freshness: FreshnessView::new(seen, view.missing),
-        };
-        (item, seen.freshness)
+            freshness: FreshnessView::new(seen),
+        }
     }
 }
 
@@ -95,17 +90,13 @@ pub(super) async fn global(
     Ctx(state): Ctx<State>,
     Path(sku): Path<Sku>,
 ) -> Result<Json<Global>, Problem> {
-    // Freshness first: a level that is newer than its label is honest, the other way round is not.
-    let views = state.model.stores();
-    let levels = state.model.levels(&sku);
-    let stores: Vec<Item> = levels
+    let seen = state.model.stores();
+    let shelves = state.model.shelves(&seen, &sku, now().unix_millis());
+    let stores: Vec<Item> = shelves
         .iter()
-        .filter_map(|level| {
-            let view = views.get(level.store.place())?;
-            Some(Item::new(&state, view, sku.clone(), Some(level)).0)
-        })
+        .filter_map(|shelf| Some(Item::new(seen.get(shelf.store.place())?, sku.clone(), shelf)))
         .collect();
-    let worst = views.iter().map(|view| state.model.seen(view).freshness).max_by_key(doubt);
+    let worst = seen.iter().map(|seen| seen.freshness).max_by_key(doubt);
     let on_hand = stores.iter().map(|item| item.on_hand).sum();
     Ok(Json(Global {
         quantity: on_hand,
@@ -142,9 +133,9 @@ pub(super) async fn item(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,
 ) -> Result<Json<Item>, Problem> {
-    let (index, view) = state.model.store(&store).ok_or_else(|| unknown(&store))?;
-    let level = state.model.level(index, &sku);
-    Ok(Json(Item::new(&state, &view, sku, level.as_ref()).0))
+    let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
+    let shelf = state.model.shelf(&seen, index, &sku, now().unix_millis());
+    Ok(Json(Item::new(&seen, sku, &shelf)))
 }
 
 /// Page through a list by name.
@@ -184,28 +175,18 @@ pub(super) async fn items(
     Path(store): Path<StoreId>,
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Items>, Problem> {
-    let (index, view) = state.model.store(&store).ok_or_else(|| unknown(&store))?;
+    let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let limit = page_limit(query.limit)?;
-    let reader = state.reader.clone();
-    let skus = tokio::task::spawn_blocking(move || {
+    let skus = read(&state, move |reader| {
         let after = query.after.as_ref().map_or("", Sku::as_str);
-        reader.lock().unwrap_or_else(PoisonError::into_inner).skus(index, after, limit)
+        reader.skus(index, after, limit)
     })
-    .await
-    .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
-    .map_err(|error| {
-        tracing::error!(%error, "the database cannot be read");
-        Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
-    })?;
+    .await?;
+    let now_ms = now().unix_millis();
     // The order comes from the database, the numbers from memory, as in every other answer.
     let items = skus.iter().filter_map(|sku| Sku::parse(sku).ok()).map(|sku| {
-        let level = state.model.level(index, &sku);
-        Item::new(&state, &view, sku, level.as_ref()).0
+        let shelf = state.model.shelf(&seen, index, &sku, now_ms);
+        Item::new(&seen, sku, &shelf)
     });
     Ok(Json(Items { items: items.collect(), next: skus.get(limit - 1).cloned() }))
-}
-
-fn unknown(store: &StoreId) -> Problem {
-    let detail = format!("no event and no heartbeat of store {store} has been seen here");
-    Problem::new(ErrorCode::UnknownStore, detail).field("storeId")
 }

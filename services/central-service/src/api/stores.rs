@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State as Ctx;
 use serde::Serialize;
-use shared_events::StoreId;
+use shared_events::{Location, StoreId};
 use utoipa::ToSchema;
 
 use super::{FreshnessView, State};
@@ -25,6 +25,10 @@ struct Store {
     store_id: StoreId,
     /// How far its numbers can be believed.
     freshness: FreshnessView,
+    /// Where the shop is, when it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    location: Option<Location>,
     /// Life of its journal, as it last reported.
     epoch: u64,
     /// Newest sequence in its journal, as it last reported.
@@ -45,15 +49,16 @@ struct Store {
     responses((status = 200, description = "All stores.", body = Stores))
 )]
 pub(super) async fn stores(Ctx(state): Ctx<State>) -> Json<Stores> {
-    let stores = state.model.stores().into_iter().map(|view| Store {
-        freshness: FreshnessView::new(state.model.seen(&view), view.missing),
-        store_id: view.id,
-        epoch: view.witness.epoch.get(),
-        head: view.witness.head.get(),
-        head_hash: view.witness.head_hash,
-        applied_through: view.applied_through.get(),
-        digest: view.digest.to_string(),
-        reported_digest: view.witness.digest,
+    let stores = state.model.stores().into_iter().map(|seen| Store {
+        freshness: FreshnessView::new(&seen),
+        store_id: seen.view.id.clone(),
+        location: seen.view.location,
+        epoch: seen.view.witness.epoch.get(),
+        head: seen.view.witness.head.get(),
+        head_hash: seen.view.witness.head_hash.clone(),
+        applied_through: seen.view.applied_through.get(),
+        digest: seen.view.digest.to_string(),
+        reported_digest: seen.view.witness.digest.clone(),
     });
     Json(Stores { stores: stores.collect() })
 }

@@ -6,9 +6,10 @@ use event_log::{Offset, Position};
 use inventory_core::SequenceTracker;
 use inventory_core::sequence_tracker::Chunk;
 use rusqlite::Connection;
-use shared_events::{Epoch, Sequence, Sku, StoreId, Version};
+use shared_events::{Epoch, ReservationId, Sequence, Sku, StoreId, Version};
 
-use super::Error;
+use super::{Error, broken};
+use crate::commitments::{AskKey, Change};
 use crate::read_model::{Level, StoreIndex};
 use crate::store::Witness;
 
@@ -23,9 +24,14 @@ pub struct Loaded {
     pub trackers: Vec<(StoreIndex, Epoch, SequenceTracker)>,
     /// All items.
     pub levels: Vec<(Sku, Level)>,
+    /// What stores keep for reservations.
+    pub commitments: Vec<LoadedCommitment>,
     /// Where reading goes on.
     pub positions: Vec<Position>,
 }
+
+/// What a store keeps of an item for one ask: how to put it into memory.
+pub type LoadedCommitment = (StoreIndex, Sku, AskKey, Change);
 
 pub(super) fn load(connection: &Connection) -> Result<Loaded, Error> {
     Ok(Loaded {
@@ -33,6 +39,7 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, Error> {
         stores: stores(connection)?,
         trackers: trackers(connection)?,
         levels: levels(connection)?,
+        commitments: commitments(connection)?,
         positions: rows(connection, "SELECT topic, partition, next FROM positions", |row| {
             Ok(Position { topic: row.get(0)?, partition: row.get(1)?, next: Offset(row.get(2)?) })
         })?,
@@ -96,7 +103,19 @@ fn levels(connection: &Connection) -> Result<Vec<(Sku, Level)>, Error> {
     })
 }
 
-fn rows<T>(
+fn commitments(connection: &Connection) -> Result<Vec<LoadedCommitment>, Error> {
+    let sql =
+        "SELECT store, sku, reservation_id, attempt, expires_at, units, ended FROM commitments";
+    rows(connection, sql, |row| {
+        let sku = Sku::parse(&row.get::<_, String>(1)?).map_err(|error| broken(&error))?;
+        let id = ReservationId::parse(&row.get::<_, String>(2)?).map_err(|error| broken(&error))?;
+        let key = AskKey { expires_at_ms: row.get(4)?, reservation_id: id, attempt: row.get(3)? };
+        let change = if row.get(6)? { Change::Ended } else { Change::Kept(row.get(5)?) };
+        Ok((StoreIndex(row.get(0)?), sku, key, change))
+    })
+}
+
+pub(super) fn rows<T>(
     connection: &Connection,
     sql: &str,
     mut read: impl FnMut(&rusqlite::Row<'_>) -> Result<T, Error>,
@@ -124,8 +143,4 @@ fn chunk_of(bytes: &[u8]) -> Result<Chunk, Error> {
 
 const fn unsigned(number: i64) -> u64 {
     number.unsigned_abs()
-}
-
-fn broken(error: &dyn std::fmt::Display) -> Error {
-    Error::Broken(error.to_string())
 }

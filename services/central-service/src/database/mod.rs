@@ -1,5 +1,6 @@
 //! The centre's tables: the only place in this crate that speaks SQL.
 
+mod ledger;
 mod load;
 mod reader;
 mod write;
@@ -7,19 +8,28 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use service_kit::fingerprint::Fingerprint;
 use service_kit::folder::{self, FolderLock};
-use service_kit::sqlite::{self, Durability, Schema};
+use service_kit::sqlite::{self, Schema};
+use shared_events::ledger::Reservation;
+use shared_events::{CommandId, ReservationId};
 
-pub use load::Loaded;
+use crate::ledger::StockCommandRecord;
+
+pub use ledger::{Filter, Running};
+pub use load::{Loaded, LoadedCommitment};
 pub use reader::{OutboxRow, Reader};
+pub use service_kit::sqlite::Durability;
 pub use write::Write;
 
-const SCHEMA: Schema =
-    Schema { application_id: 0x4f6e_6832, layouts: &[include_str!("schema.sql")] };
+const SCHEMA: Schema = Schema {
+    application_id: 0x4f6e_6832,
+    layouts: &[include_str!("layout-1.sql"), include_str!("layout-2.sql")],
+};
 const DATABASE: &str = "central.db";
 
 /// What can go wrong with the database. All of it ends the process: what it holds comes back from the
-/// topics.
+/// topics, except reservations no store has answered yet.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder cannot be had.
@@ -52,6 +62,7 @@ impl From<rusqlite::Error> for Error {
 #[derive(Debug)]
 pub struct Database {
     connection: Connection,
+    durability: Durability,
     path: PathBuf,
     _lock: FolderLock,
 }
@@ -64,11 +75,10 @@ impl Database {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let lock = FolderLock::take(folder)?;
         let path = folder.join(DATABASE);
-        // All of it can be rebuilt: a power cut may take recent commits, but effect and position
-        // together.
-        let connection = sqlite::open(&path, SCHEMA, Durability::Checkpoint)?;
-        connection.set_prepared_statement_cache_capacity(32);
-        Ok(Self { connection, path, _lock: lock })
+        let durability = Durability::Checkpoint;
+        let connection = sqlite::open(&path, SCHEMA, durability)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(Self { connection, durability, path, _lock: lock })
     }
 
     /// A reader beside this writer.
@@ -87,11 +97,48 @@ impl Database {
         load::load(&self.connection)
     }
 
-    /// Starts a transaction.
+    /// What is still going on in the ledger, and all policies.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn running(&self) -> Result<Running, Error> {
+        ledger::running(&self.connection)
+    }
+
+    /// A reservation of the ledger.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn reservation(&self, id: &ReservationId) -> Result<Option<Reservation>, Error> {
+        ledger::reservation(&self.connection, id)
+    }
+
+    /// A stock command that was handed to this centre.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn stock_command(&self, id: &CommandId) -> Result<Option<StockCommandRecord>, Error> {
+        ledger::stock_command(&self.connection, id)
+    }
+
+    /// What was asked under an idempotency key.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn request(&self, key: &str) -> Result<Option<Fingerprint>, Error> {
+        ledger::request(&self.connection, key)
+    }
+
+    /// Starts a transaction. What can be rebuilt is durable at the next checkpoint; what this centre
+    /// alone knows must be when it is committed.
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn write(&mut self) -> Result<Write<'_>, Error> {
+    pub fn write(&mut self, durability: Durability) -> Result<Write<'_>, Error> {
+        if self.durability != durability {
+            sqlite::set_durability(&self.connection, durability)?;
+            self.durability = durability;
+        }
         Write::begin(&mut self.connection)
     }
 }
@@ -99,4 +146,8 @@ impl Database {
 /// Positions stay below 2⁵³, so they fit SQLite's signed integers.
 const fn signed(position: u64) -> i64 {
     position.cast_signed()
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Error {
+    Error::Broken(error.to_string())
 }

@@ -2,9 +2,13 @@
 
 use event_log::Publication;
 use rusqlite::{Connection, params};
+use shared_events::ledger::Reservation;
 use shared_events::wire::OutgoingRecord;
+use shared_events::{CommandId, ReservationId};
 
 use super::Error;
+use super::ledger::{self, Filter};
+use crate::ledger::StockCommandRecord;
 use crate::read_model::StoreIndex;
 
 /// A record waiting to be published.
@@ -46,6 +50,30 @@ impl Reader {
             waiting.push(OutboxRow { id: row.get(0)?, publication });
         }
         Ok(waiting)
+    }
+
+    /// A reservation of the ledger.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn reservation(&self, id: &ReservationId) -> Result<Option<Reservation>, Error> {
+        ledger::reservation(&self.connection, id)
+    }
+
+    /// Reservations of the ledger, in order of id.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn reservations(&self, filter: &Filter, limit: usize) -> Result<Vec<Reservation>, Error> {
+        ledger::list(&self.connection, filter, limit)
+    }
+
+    /// A stock command that was handed to this centre.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn stock_command(&self, id: &CommandId) -> Result<Option<StockCommandRecord>, Error> {
+        ledger::stock_command(&self.connection, id)
     }
 
     /// SKUs of a store behind `after`, in order.

@@ -6,13 +6,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use shared_events::{Epoch, Sku, StoreId};
 
 use super::{Error, signed};
+use crate::commitments::{AskKey, Change};
 use crate::read_model::{Level, StoreIndex};
 use crate::store::Witness;
 
 /// An open transaction. Dropping it undoes everything.
 #[derive(Debug)]
 pub struct Write<'d> {
-    transaction: Transaction<'d>,
+    pub(super) transaction: Transaction<'d>,
 }
 
 impl<'d> Write<'d> {
@@ -78,6 +79,54 @@ impl<'d> Write<'d> {
                 level.reserved,
                 level.occurred_at_ms
             ])?;
+        Ok(())
+    }
+
+    /// What a store's event changed of what it keeps. Beginning and end come once each, in any order.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn commitment(
+        &self,
+        store: StoreIndex,
+        sku: &Sku,
+        key: &AskKey,
+        change: Change,
+    ) -> Result<(), Error> {
+        let (ended, units) = match change {
+            Change::Kept(units) => (false, units),
+            Change::Ended => (true, 0),
+            // Holds are the ledger's, and stand in its reservations.
+            Change::Hold(_) | Change::Unhold => return Ok(()),
+        };
+        let met = self
+            .transaction
+            .prepare_cached(
+                "DELETE FROM commitments WHERE store = ?1 AND sku = ?2 AND reservation_id = ?3
+                 AND attempt = ?4 AND ended <> ?5",
+            )?
+            .execute(params![
+                store.0,
+                sku.as_str(),
+                key.reservation_id.as_str(),
+                key.attempt,
+                ended
+            ])?;
+        if met == 0 {
+            self.transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO commitments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    store.0,
+                    sku.as_str(),
+                    key.reservation_id.as_str(),
+                    key.attempt,
+                    key.expires_at_ms,
+                    units,
+                    ended
+                ])?;
+        }
         Ok(())
     }
 

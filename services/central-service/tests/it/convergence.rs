@@ -184,7 +184,8 @@ impl World {
 }
 
 fn check_shop(centre: &Centre, shop: &Shop) {
-    let (index, view) = centre.model.store(&shop.id).expect("it sent a heartbeat");
+    let (index, seen) = centre.model.store(&shop.id).expect("it sent a heartbeat");
+    let view = &seen.view;
     let expected = fold(&shop.journal);
     for (sku, item) in &expected {
         let found = centre.model.level(index, sku).map(|level| level.item());
@@ -198,7 +199,7 @@ fn check_shop(centre: &Centre, shop: &Shop) {
     assert_eq!((view.applied_through, view.missing), (shop.head(), 0));
     assert_eq!(view.digest.to_string(), heartbeat.digest);
     assert_eq!(view.witness.digest, heartbeat.digest);
-    assert_eq!(centre.model.seen(&view).freshness.name(), "fresh");
+    assert_eq!(seen.freshness.name(), "fresh");
 }
 
 /// A centre that never was there before comes to the same from the topics alone.

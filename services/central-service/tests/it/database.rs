@@ -198,7 +198,7 @@ async fn queries_never_wait_for_the_writer() {
 
     shop.change("ITEM-7", 1_000);
     let batch = Batch { events: shop.events(301, 301).to_vec(), ..Batch::default() };
-    let writing = std::thread::spawn(move || centre.projection.apply(&batch));
+    let writing = std::thread::spawn(move || centre.projection.apply(&batch, centre.now));
     let started = Instant::now();
     for path in [
         "/api/query/inventory/global/ITEM-7",

@@ -121,7 +121,7 @@ fn check_letter(log: &dyn EventLog, letter: &OutgoingRecord) -> String {
 async fn wait_until_known(centre: &Running, shop: &Shop) {
     let store: &StoreId = &shop.id;
     test_support::eventually_async("all good events are applied", SOON, async || {
-        let view = centre.model.store(store)?.1;
+        let view = centre.model.store(store)?.1.view;
         (view.witness.head == shop.head() && view.missing == 0).then_some(())
     })
     .await;
@@ -138,8 +138,8 @@ async fn unreadable_records_are_kept_once_and_hold_up_nothing() {
     let centre = Running::start(config(folder.path()), &log).await;
     wait_for(log.as_ref(), &topic, ALL);
     wait_until_known(&centre, &shop).await;
-    let (index, view) = centre.model.store(&shop.id).expect("it is known");
-    assert_eq!(view.digest.to_string(), shop.heartbeat().digest, "exactly the good events");
+    let (index, seen) = centre.model.store(&shop.id).expect("it is known");
+    assert_eq!(seen.view.digest.to_string(), shop.heartbeat().digest, "exactly the good events");
     assert_eq!(centre.model.level(index, &sku("BAD")), None);
     assert!(centre.model.store(&store("S2")).is_none(), "nobody speaks for another store");
     let metrics = get(&centre.router, "/metrics").await.text;
@@ -234,9 +234,10 @@ fn an_event_of_an_unknown_type_is_no_gap() {
     let newer = of_unknown_type(encode_event(&shop.journal[2]));
     raw(log.as_ref(), &topics().stock_events(), [newer]);
     assert_eq!(centre.catch_up().events, 0);
-    let view = centre.view(&shop.id);
+    let (_, seen) = centre.model.store(&shop.id).expect("it is known");
+    let view = &seen.view;
     assert_eq!((view.applied_through, view.missing), (shop.head(), 0));
-    assert_eq!(centre.model.seen(&view).freshness.name(), "diverged");
+    assert_eq!(seen.freshness.name(), "diverged");
     assert_eq!((centre.look(), centre.look()), (0, 0));
     let before = centre.picture();
     drop(centre);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use central_service::App;
+use central_service::read_model::Seen;
 use event_log::{EventLog, MemoryLog};
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ async fn a_running_centre_answers_with_the_documented_fields() {
     test_support::eventually_async("both stores are fresh", SOON, async || {
         heartbeats(log.as_ref(), [north().heartbeat(), south().heartbeat()]);
         let stores = centre.model.stores();
-        let fresh = |view| centre.model.seen(view).freshness.name() == "fresh";
+        let fresh = |seen: &Seen| seen.freshness.name() == "fresh";
         (stores.len() == 2 && stores.iter().all(fresh)).then_some(())
     })
     .await;

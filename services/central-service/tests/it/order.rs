@@ -64,12 +64,12 @@ fn the_newest_sequence_wins_in_every_order() {
         let sum = centre.apply(&batch(first)).events + centre.apply(&batch(second)).events;
         assert_eq!(sum, 5, "{order:?}");
 
-        let (index, view) = centre.model.store(&shop.id).expect("events of it came");
+        let (index, seen) = centre.model.store(&shop.id).expect("events of it came");
         for (sku, item) in &expected {
             let level = centre.model.level(index, sku).expect("events of it came");
             assert_eq!(level.item(), *item, "{sku} after {order:?} split at {split}");
         }
-        assert_eq!(view.digest.to_string(), shop.heartbeat().digest, "{order:?}");
+        assert_eq!(seen.view.digest.to_string(), shop.heartbeat().digest, "{order:?}");
         drop(centre);
         std::fs::remove_dir_all(&place).expect("the folder can go");
     }
@@ -145,7 +145,7 @@ fn a_commit_that_fails_at_its_end_leaves_nothing_behind() {
         )
         .expect("a trigger can be made");
     let read = centre.poll().expect("the broker works").expect("a batch");
-    let refused = centre.projection.apply(&read).expect_err("the trigger refuses");
+    let refused = centre.projection.apply(&read, centre.now).expect_err("the trigger refuses");
     assert!(refused.to_string().contains("no positions today"), "{refused}");
     assert!(centre.model.stores().is_empty(), "memory shows what is committed");
     drop(centre);

@@ -1,13 +1,14 @@
 //! A reservation's life: the saga in which the store that holds the unit decides.
 //!
 //! [`begin`] and [`rebuild`] start one. [`answer`] takes what a store said, [`requests`] what a caller
-//! wants, [`next`] says what is to be done by now, and [`evolve`] applies each of these transitions.
-//! Nothing here knows a clock, a disk or a network: times come in, commands follow from transitions.
+//! wants, [`next`] says what is to be done by now, [`evolve`] applies each of these transitions, and
+//! [`command`] is what a store is told in consequence. Nothing here knows a clock, a disk or a network.
 //!
 //! **Invariant:** an allocation is settled by the store's events alone. A store that does not answer
 //! is told to let go, behind what it was told to keep, and its units count as held until it answers or
 //! has let go for certain.
 
+mod command;
 mod evolve;
 mod next;
 pub mod requests;
@@ -23,6 +24,7 @@ use shared_events::{
     Location, OrderId, RecordedEvent, ReservationId, Sku, StockEvent, StoreId, Timestamp,
 };
 
+pub use command::command;
 pub use evolve::evolve;
 pub use next::{Timing, due, next, overdue_at};
 

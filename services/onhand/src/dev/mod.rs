@@ -1,6 +1,5 @@
 //! `onhand dev`: a whole chain in one process, to try things out.
 
-mod handover;
 mod sample;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,15 +12,15 @@ use anyhow::Context as _;
 use central_service::read_model::ReadModel;
 use event_log::{EventLog, KafkaConfig, KafkaLog, MockBroker};
 use service_kit::{clock, http};
-use shared_events::StoreId;
 use shared_events::topic::Topics;
+use shared_events::{CentreId, StoreId};
 use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::central::Timing;
+use crate::central::{Saga, Timing};
 use crate::cli::{self, Naming};
 use crate::output;
 
@@ -58,9 +57,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
+    saga: Saga,
+    #[command(flatten)]
     naming: Naming,
 }
 
+/// The centre's name, which reservations made here begin with.
+const CENTRE_ID: &str = "central";
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
@@ -76,24 +79,24 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     let (log, broker) = broker(&args, &topics)?;
 
     let mut services = JoinSet::new();
-    let mut stores = handover::Stores::default();
     let mut listeners = listeners.into_iter();
     let centre = listeners.next().context("the centre's listener")?;
-    for (store, listener) in args.stores.iter().zip(listeners) {
-        let app = build_store(store, &data_dir, &topics, &log)?;
+    for ((store, listener), place) in args.stores.iter().zip(listeners).zip(0..) {
+        let app = build_store(store, place, &data_dir, &topics, &log)?;
         sample::stock(store, &app);
-        stores.add(store.clone(), app.router());
         services.spawn(app.run(listener, stop.clone()));
     }
+    let centre_id = CentreId::parse(CENTRE_ID).context("the centre's id")?;
     let config = central_service::Config {
         data_dir: data_dir.join("central"),
         topics,
         freshness: args.timing.freshness(),
         gap_grace: args.timing.gap_grace(),
+        ledger: args.saga.settings(centre_id),
     };
     let app = central_service::App::build(config, log)?;
     let model = app.model();
-    services.spawn(app.run(centre, stores.router(), stop.clone()));
+    services.spawn(app.run(centre, stop.clone()));
 
     let mut result = tokio::select! {
         ended = services.join_next() => ended.map_or(Ok(()), joined),
@@ -153,7 +156,8 @@ async fn bind(args: &Args) -> anyhow::Result<Vec<TcpListener>> {
 /// Waits, for a moment, until the centre has heard of every store: what is printed then works.
 async fn all_heard_of(stores: &[StoreId], model: &ReadModel) {
     let heard = async {
-        let known = |store| model.store(store).is_some_and(|(_, view)| view.heard_at.is_some());
+        let known =
+            |store| model.store(store).is_some_and(|(_, seen)| seen.view.heard_at.is_some());
         while !stores.iter().all(known) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -167,7 +171,13 @@ fn broker(args: &Args, topics: &Topics) -> anyhow::Result<(Arc<dyn EventLog>, Op
     if let Some(kafka) = &args.kafka {
         return Ok((Arc::new(KafkaLog::new(KafkaConfig::new(kafka))), None));
     }
-    let mut all = vec![topics.stock_events(), topics.heartbeats(), topics.dead_letters()];
+    let mut all = vec![
+        topics.stock_events(),
+        topics.heartbeats(),
+        topics.reservations(),
+        topics.policies(),
+        topics.dead_letters(),
+    ];
     all.extend(args.stores.iter().map(|store| topics.commands(store)));
     let broker = MockBroker::start(&all).context("start the broker in memory")?;
     Ok((Arc::new(KafkaLog::new(broker.config().clone())), Some(broker)))
@@ -175,6 +185,7 @@ fn broker(args: &Args, topics: &Topics) -> anyhow::Result<(Arc<dyn EventLog>, Op
 
 fn build_store(
     store: &StoreId,
+    place: usize,
     data_dir: &Path,
     topics: &Topics,
     log: &Arc<dyn EventLog>,
@@ -184,6 +195,7 @@ fn build_store(
         data_dir: data_dir.join("stores").join(store.as_str()),
         topics: topics.clone(),
         heartbeat_every: HEARTBEAT_EVERY,
+        location: sample::location(place),
         release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
     };
     store_service::App::build(config, Arc::clone(log)).with_context(|| format!("store {store}"))
@@ -208,12 +220,14 @@ fn banner(args: &Args, data_dir: &Path) {
     let first = args.stores.first().map_or("A", StoreId::as_str);
     let second = args.stores.get(1).map_or(first, StoreId::as_str);
     output::heading("Try:");
-    let json = "-H 'content-type: application/json' -d";
+    let json = "-H 'content-type: application/json' -H 'prefer: wait=5' -d";
     let base = format!("http://127.0.0.1:{port}/api");
     output::say(&format!(
         "  curl -X POST {base}/commands/inventory/replace {json} '{{\"storeId\":\"{first}\",\"sku\":\"ABC-1\",\"quantity\":10}}'\n  \
          curl -X POST {base}/commands/inventory/adjust {json} '{{\"storeId\":\"{second}\",\"sku\":\"ABC-1\",\"delta\":5}}'\n  \
          curl {base}/query/inventory/global/ABC-1\n  \
+         curl -X POST {base}/reservations {json} '{{\"orderId\":\"order-1\",\"lines\":[{{\"sku\":\"ABC-1\",\"quantity\":2}}]}}'\n  \
+         curl {base}/query/inventory/{first}/ABC-1/explain\n  \
          curl {base}/query/inventory/global/{}\n  \
          curl {base}/stores",
         sample::FIRST_SKU

@@ -1,6 +1,8 @@
 //! A few articles on the shelves, so that the first query finds something.
 
-use shared_events::{CommandId, Quantity, ReplaceStock, Sku, StockCommand, StoreId, Text};
+use shared_events::{
+    CommandId, Location, Quantity, ReplaceStock, Sku, StockCommand, StoreId, Text,
+};
 use store_service::App;
 use store_service::decisions::Command;
 use store_service::writer::Request;
@@ -17,6 +19,15 @@ const CATALOGUE: [(&str, i64); 6] = [
     ("BIKE-LIGHT-FRONT", 5),
     ("UMBRELLA", 17),
 ];
+
+/// Where the sample stores are: Berlin, Hamburg, Munich. Further ones do not say.
+const PLACES: [(f64, f64); 3] = [(52.5200, 13.4050), (53.5511, 9.9937), (48.1372, 11.5756)];
+
+/// Where a store of the sample is.
+pub(super) fn location(place: usize) -> Option<Location> {
+    let (latitude, longitude) = PLACES.get(place)?;
+    Location::from_degrees(*latitude, *longitude).ok()
+}
 
 /// Puts the catalogue on a store's shelf, once in its journal's life.
 pub(super) fn stock(store: &StoreId, app: &App) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use clap::Parser;
 use event_log::{EventLog, MemoryLog};
 use shared_events::topic::Topics;
@@ -45,6 +46,7 @@ impl Chain {
                 data_dir: folder.path().join(store),
                 topics: topics.clone(),
                 heartbeat_every: Duration::from_millis(50),
+                location: None,
                 release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
             };
             let app = store_service::App::build(config, Arc::clone(&log)).unwrap();
@@ -57,10 +59,15 @@ impl Chain {
             topics,
             freshness: inventory_core::FreshnessBounds::default(),
             gap_grace: Duration::from_secs(1),
+            ledger: Settings::new(
+                "central".parse().unwrap(),
+                DEFAULT_STEP_TIMEOUT_MS,
+                DEFAULT_RELEASE_GRACE_MS,
+            ),
         };
         let app = central_service::App::build(config, log).unwrap();
         let (listener, centre) = listen().await;
-        services.spawn(app.run(listener, axum::Router::new(), stop.clone()));
+        services.spawn(app.run(listener, stop.clone()));
         Self { folder, services, stop, stores: stores.join(","), centre }
     }
 

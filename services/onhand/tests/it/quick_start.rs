@@ -9,6 +9,7 @@ use crate::process::{eventually, free_ports, onhand};
 
 async fn post(client: &Client, url: String, body: Value) -> Value {
     let request = client.post(url).header("content-type", "application/json");
+    let request = request.header("prefer", "wait=20");
     let response = request.body(body.to_string()).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 200);
     serde_json::from_str(&response.text().await.unwrap()).unwrap()

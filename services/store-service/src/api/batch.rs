@@ -11,11 +11,13 @@ use shared_events::{
     AdjustStock, CommandId, Delta, OnShortfall, Quantity, ReplaceStock, Sku, StockCommand, StoreId,
     Text, Version,
 };
+use stock_http::Accepted;
+use stock_http::headers::{idempotency_key, traceparent};
 use utoipa::ToSchema;
 
 use super::State;
-use super::answer::{Accepted, refused, verdict};
-use super::commands::{idempotency_key, require_store, traceparent};
+use super::answer::{refused, verdict};
+use super::commands::require_store;
 use crate::decisions::Command;
 use crate::writer::Request;
 

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use service_kit::extract::{Path, Query, page_limit};
 use service_kit::{ErrorCode, Problem};
 use shared_events::{RecordedEvent, Sequence, Sku, StoreId};
+use stock_http::headers::entity_tag;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Item, entity_tag, unreadable};
+use super::answer::{Item, unreadable};
 use super::{State, read};
 use crate::journal::{AsOf, Reader};
 

@@ -10,11 +10,11 @@ use service_kit::extract::{Json as Body, OptionalJson, Path, Query, page_limit};
 use service_kit::{ErrorCode, Problem};
 use shared_events::reservation::{BreakReason, MAX_LINES};
 use shared_events::{Allocation, OrderId, RecordedEvent, ReservationId, Sku, StoreId, Timestamp};
+use stock_http::headers::{idempotency_key, mark_repeated, traceparent};
 use utoipa::{IntoParams, ToSchema};
 
 use super::State;
-use super::answer::{mark_repeated, refused};
-use super::commands::{idempotency_key, traceparent};
+use super::answer::refused;
 use super::query::require_known;
 use crate::decisions::{Command, StaffDecision};
 use crate::journal::Verdict;

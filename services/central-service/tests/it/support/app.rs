@@ -24,7 +24,7 @@ impl Running {
         let (router, model) = (app.router(), app.model());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stop = CancellationToken::new();
-        let served = tokio::spawn(app.run(listener, Router::new(), stop.clone()));
+        let served = tokio::spawn(app.run(listener, stop.clone()));
         Self { router, model, stop, served }
     }
 

@@ -11,6 +11,7 @@ use central_service::database::{Database, OutboxRow, Reader};
 use central_service::intake::{Intake, Session};
 use central_service::metrics::Metrics;
 use central_service::projection::{Applied, Batch, Projection};
+use central_service::projector::Handle;
 use central_service::read_model::{Level, ReadModel, StoreView};
 use central_service::store::Witness;
 use event_log::{EventLog, Offset};
@@ -19,7 +20,7 @@ use shared_events::command::CommandEnvelope;
 use shared_events::topic::TopicSpec;
 use shared_events::{Sku, StoreId, Timestamp};
 
-use super::{PATIENT, command, sku, topics};
+use super::{PATIENT, command, settings, sku, topics};
 
 /// Intake, projection and memory over one folder.
 pub(crate) struct Centre {
@@ -29,6 +30,8 @@ pub(crate) struct Centre {
     pub(crate) model: Arc<ReadModel>,
     pub(crate) reader: Arc<Mutex<Reader>>,
     pub(crate) metrics: Arc<Metrics>,
+    /// What its clock says.
+    pub(crate) now: Timestamp,
 }
 
 /// All that a centre knows and must still know after a restart.
@@ -56,7 +59,8 @@ impl Centre {
         let database = Database::open(folder).expect("the folder is free");
         let reader = Arc::new(Mutex::new(database.reader().expect("a reader")));
         let (projection, positions, cluster_id) =
-            Projection::open(database, Arc::clone(&model), gap_grace).expect("a sound database");
+            Projection::open(database, Arc::clone(&model), gap_grace, settings(), topics())
+                .expect("a sound database");
         let intake = Intake {
             log: Arc::clone(log),
             topics: topics(),
@@ -67,7 +71,8 @@ impl Centre {
             cluster_id,
             metrics: Arc::clone(&metrics),
         };
-        Self { projection, intake, session: None, model, reader, metrics }
+        let now = Timestamp::from_unix_millis(1_790_000_000_000).expect("this century");
+        Self { projection, intake, session: None, model, reader, metrics, now }
     }
 
     /// Subscribes, unless that is done: what is written from here on is live.
@@ -89,7 +94,7 @@ impl Centre {
     }
 
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
-        self.projection.apply(batch).expect("the database works")
+        self.projection.apply(batch, self.now).expect("the database works")
     }
 
     /// Reads and applies until every partition is read to its end. Gives the batches' sum.
@@ -110,7 +115,9 @@ impl Centre {
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
-        [topics().stock_events(), topics().heartbeats()].iter().all(|topic| self.has_read(topic))
+        [topics().stock_events(), topics().heartbeats(), topics().policies()]
+            .iter()
+            .all(|topic| self.has_read(topic))
     }
 
     fn has_read(&self, topic: &TopicSpec) -> bool {
@@ -122,7 +129,7 @@ impl Centre {
     }
 
     pub(crate) fn view(&self, id: &StoreId) -> StoreView {
-        self.model.store(id).expect("the store is known").1
+        StoreView::clone(&self.model.store(id).expect("the store is known").1.view)
     }
 
     /// Units on hand, `None` for an item never seen.
@@ -133,8 +140,7 @@ impl Centre {
 
     /// Looks at all gaps once; gives how many stores were asked.
     pub(crate) fn look(&mut self) -> u64 {
-        let now = Timestamp::from_unix_millis(1_790_000_000_000).expect("this century");
-        self.projection.ask_for_missing(&topics(), now).expect("the database works")
+        self.projection.ask_for_missing(self.now).expect("the database works")
     }
 
     pub(crate) fn outbox(&self) -> Vec<OutboxRow> {
@@ -151,8 +157,9 @@ impl Centre {
     pub(crate) fn picture(&self) -> Picture {
         let mut levels = BTreeMap::new();
         let mut stores = Vec::new();
-        for view in self.model.stores() {
-            let (index, _) = self.model.store(&view.id).expect("it was just there");
+        for seen in self.model.stores() {
+            let view = StoreView::clone(&seen.view);
+            let index = self.model.index(&view.id).expect("it was just there");
             let reader = self.reader.lock().expect("no panic");
             for item in reader.skus(index, "", usize::MAX).expect("it can be read") {
                 let level = self.model.level(index, &sku(&item)).expect("memory has every row");
@@ -167,6 +174,8 @@ impl Centre {
     pub(crate) fn router(&self) -> Router {
         api::router(api::State {
             model: Arc::clone(&self.model),
+            ledger: Handle::closed(),
+            centre: settings().centre,
             metrics: Arc::clone(&self.metrics),
             reader: Arc::clone(&self.reader),
         })

@@ -11,6 +11,7 @@ mod web;
 use std::time::Duration;
 
 use central_service::Config;
+use central_service::ledger::Settings;
 use inventory_core::FreshnessBounds;
 use shared_events::topic::Topics;
 use shared_events::{Sku, StoreId};
@@ -44,6 +45,11 @@ pub(crate) fn store(name: &str) -> StoreId {
     StoreId::parse(name).expect("a valid store id")
 }
 
+/// A ledger in which a store has a second to answer, and lets go two seconds after a reservation's time.
+pub(crate) fn settings() -> Settings {
+    Settings::new("c1".parse().expect("a valid centre id"), 1_000, 2_000)
+}
+
 /// Configuration of a centre in a folder; gaps are asked for at the second look.
 pub(crate) fn config(folder: &std::path::Path) -> Config {
     Config {
@@ -51,5 +57,6 @@ pub(crate) fn config(folder: &std::path::Path) -> Config {
         topics: topics(),
         freshness: PATIENT,
         gap_grace: Duration::ZERO,
+        ledger: settings(),
     }
 }

@@ -98,6 +98,7 @@ impl Setup {
             data_dir: self.folder.clone(),
             topics: topics(),
             heartbeat_every: self.heartbeat_every,
+            location: None,
             release_grace: self.release_grace,
         }
     }

@@ -1,0 +1,181 @@
+//! The ledger's tables: reservations, requests, stock commands, policies.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use service_kit::fingerprint::Fingerprint;
+use shared_events::ledger::{Reservation, ReservationState};
+use shared_events::policy::SafetyStock;
+use shared_events::{CommandId, OrderId, ReservationId};
+
+use super::load::rows;
+use super::{Error, Write, broken};
+use crate::ledger::StockCommandRecord;
+
+/// A reservation.
+pub(super) fn reservation(
+    connection: &Connection,
+    id: &ReservationId,
+) -> Result<Option<Reservation>, Error> {
+    document(connection, "SELECT document FROM reservations WHERE reservation_id = ?1", id.as_str())
+}
+
+/// A stock command.
+pub(super) fn stock_command(
+    connection: &Connection,
+    id: &CommandId,
+) -> Result<Option<StockCommandRecord>, Error> {
+    document(connection, "SELECT document FROM stock_commands WHERE command_id = ?1", id.as_str())
+}
+
+/// What was asked under a key.
+pub(super) fn request(connection: &Connection, key: &str) -> Result<Option<Fingerprint>, Error> {
+    let sql = "SELECT fingerprint FROM requests WHERE request = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?)
+}
+
+/// Everything that is still going on, and all policies.
+pub(super) fn running(connection: &Connection) -> Result<Running, Error> {
+    let reservations = "SELECT document FROM reservations WHERE final = 0";
+    let commands = "SELECT document FROM stock_commands WHERE pending = 1";
+    let policies = "SELECT document FROM safety_stocks";
+    Ok(Running {
+        reservations: rows(connection, reservations, |row| parsed(&row.get::<_, String>(0)?))?,
+        stock_commands: rows(connection, commands, |row| parsed(&row.get::<_, String>(0)?))?,
+        safety_stocks: rows(connection, policies, |row| parsed(&row.get::<_, String>(0)?))?,
+    })
+}
+
+/// What a ledger that starts has to have in memory.
+#[derive(Debug, Default)]
+pub struct Running {
+    /// Reservations something can still happen to.
+    pub reservations: Vec<Reservation>,
+    /// Stock commands without an answer.
+    pub stock_commands: Vec<StockCommandRecord>,
+    /// The newest policy of each scope.
+    pub safety_stocks: Vec<SafetyStock>,
+}
+
+/// Which reservations a list is to have.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this order.
+    pub order_id: Option<OrderId>,
+    /// In this state.
+    pub state: Option<ReservationState>,
+    /// Behind this one.
+    pub after: Option<ReservationId>,
+}
+
+/// Reservations in order of id.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<Reservation>, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let after = filter.after.as_ref().map_or("", ReservationId::as_str);
+    let order = filter.order_id.as_ref().map(OrderId::as_str);
+    let state = filter.state.map(state_name);
+    // One statement for each filter, so that each has its index.
+    let chosen = match (order, state) {
+        (Some(_), _) => "order_id = ?3 AND (?4 IS NULL OR state = ?4)",
+        (None, Some(_)) => "state = ?4 AND ?3 IS NULL",
+        (None, None) => "?3 IS NULL AND ?4 IS NULL",
+    };
+    let sql = format!(
+        "SELECT document FROM reservations WHERE reservation_id > ?1 AND {chosen}
+         ORDER BY reservation_id LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut found = statement.query(params![after, limit, order, state])?;
+    let mut reservations = Vec::new();
+    while let Some(row) = found.next()? {
+        reservations.push(parsed(&row.get::<_, String>(0)?)?);
+    }
+    Ok(reservations)
+}
+
+impl Write<'_> {
+    /// A reservation as it stands.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`], as for all of these.
+    pub fn reservation(&self, reservation: &Reservation, is_final: bool) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO reservations (reservation_id, order_id, state, final, document)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (reservation_id) DO UPDATE SET state = excluded.state,
+                    final = excluded.final, document = excluded.document",
+            )?
+            .execute(params![
+                reservation.reservation_id.as_str(),
+                reservation.order_id.as_str(),
+                state_name(reservation.state),
+                is_final,
+                json(reservation)
+            ])?;
+        Ok(())
+    }
+
+    /// What was asked under a key.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn request(&self, key: &str, fingerprint: &Fingerprint) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO requests VALUES (?1, ?2)")?
+            .execute(params![key, fingerprint])?;
+        Ok(())
+    }
+
+    /// A stock command as it stands.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn stock_command(&self, command: &StockCommandRecord) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO stock_commands VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                command.command_id.as_str(),
+                command.outcome.is_none(),
+                json(command)
+            ])?;
+        Ok(())
+    }
+
+    /// The newest policy of a scope.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn safety_stock(&self, policy: &SafetyStock) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO safety_stocks VALUES (?1, ?2)")?
+            .execute(params![policy.scope.key(), json(policy)])?;
+        Ok(())
+    }
+}
+
+const fn state_name(state: ReservationState) -> &'static str {
+    inventory_core::saga::requests::name(state)
+}
+
+fn document<T: DeserializeOwned>(
+    connection: &Connection,
+    sql: &str,
+    id: &str,
+) -> Result<Option<T>, Error> {
+    let text: Option<String> =
+        connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+    text.map(|text| parsed(&text)).transpose()
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| broken(&error))
+}
+
+fn json(document: &impl Serialize) -> String {
+    serde_json::to_string(document).expect("plain data always serialises")
+}

@@ -1,0 +1,363 @@
+//! The ledger: this centre's own reservations, and what it asks of stores.
+//!
+//! The rules are the core's ([`inventory_core::saga`]); here they meet stores' answers, callers and the
+//! clock. The projector's thread owns the ledger, so nothing in it is locked. It works in two steps:
+//! [`Ledger::heard`] takes answers while their batch is applied; [`Ledger::advance`] then does what
+//! has become due, whoever caused it. What both decide is collected and written in the transaction
+//! that follows, then shown and told by [`Ledger::committed`].
+//!
+//! Nothing is timed out before the intake has caught up with what was written while this centre was
+//! away: the answers may all be there.
+
+mod ask;
+mod safety_stock;
+mod sourcing;
+mod stock_command;
+mod unwritten;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use inventory_core::saga::{self, Timing};
+use service_kit::circuit_breaker::{self, CircuitBreaker};
+use shared_events::command::CommandEnvelope;
+use shared_events::ledger::{LedgerAllocation, Reservation, ReservationState, Transition};
+use shared_events::reservation::ReleaseReason;
+use shared_events::topic::Topics;
+use shared_events::{CentreId, CommandId, RecordedEvent, ReservationId, StoreId, Timestamp};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use crate::commitments::{AskKey, Change};
+use crate::database::{Database, Error, Running};
+use crate::read_model::ReadModel;
+
+pub use ask::{Answer, Ask, CommandAnswer, Refusal, Request};
+use stock_command::StockCommands;
+pub use stock_command::{StockCommandRecord, StockOutcome};
+use unwritten::{Pending, Unwritten};
+
+/// How a ledger works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This centre: its reservations' names begin with it.
+    pub centre: CentreId,
+    /// How long things may take.
+    pub timing: Timing,
+    /// When a store that does not answer is left out.
+    pub breaker: circuit_breaker::Settings,
+    /// How often a reservation that is short of units is looked at again, in milliseconds.
+    pub source_again_ms: u64,
+}
+
+/// Milliseconds a store has to answer an ask unless configured otherwise.
+pub const DEFAULT_STEP_TIMEOUT_MS: u64 = 3_000;
+
+impl Settings {
+    /// A centre with a step timeout, over stores that let go so long after a reservation's time.
+    #[must_use]
+    pub fn new(centre: CentreId, step_timeout_ms: u64, release_grace_ms: u64) -> Self {
+        Self {
+            centre,
+            timing: Timing {
+                step_ms: step_timeout_ms,
+                resend_ms: step_timeout_ms.saturating_mul(2),
+                // Once for the store's grace, once more for its clock.
+                lapse_ms: release_grace_ms.saturating_mul(2),
+            },
+            breaker: circuit_breaker::Settings::default(),
+            source_again_ms: step_timeout_ms,
+        }
+    }
+}
+
+/// The ledger's state.
+#[derive(Debug)]
+pub struct Ledger {
+    settings: Settings,
+    topics: Topics,
+    model: Arc<ReadModel>,
+    /// Reservations something can still happen to, and those of the running transaction.
+    running: HashMap<ReservationId, Reservation>,
+    due: BTreeSet<(Timestamp, ReservationId)>,
+    due_at: HashMap<ReservationId, Timestamp>,
+    /// Changed since they were last advanced.
+    touched: BTreeSet<ReservationId>,
+    caught_up: bool,
+    breakers: HashMap<StoreId, CircuitBreaker>,
+    stock_commands: StockCommands,
+    unwritten: Unwritten,
+    pending: Vec<Pending>,
+    waiting: HashMap<ReservationId, Vec<oneshot::Sender<Reservation>>>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn open(settings: Settings, topics: Topics, model: Arc<ReadModel>) -> Self {
+        Self {
+            settings,
+            topics,
+            model,
+            running: HashMap::new(),
+            due: BTreeSet::new(),
+            due_at: HashMap::new(),
+            touched: BTreeSet::new(),
+            caught_up: false,
+            breakers: HashMap::new(),
+            stock_commands: StockCommands::default(),
+            unwritten: Unwritten::default(),
+            pending: Vec::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// Goes on with what was going on when it was last written: shows its holds and policies.
+    pub fn resume(&mut self, running: Running) {
+        self.stock_commands = StockCommands::new(running.stock_commands);
+        for policy in running.safety_stocks {
+            self.model.put_safety_stock(policy);
+        }
+        for reservation in running.reservations {
+            for known in reservation.allocations.iter().filter(|known| known.state.is_hold()) {
+                self.show(&reservation, known, Change::Hold(known.quantity));
+            }
+            self.running.insert(reservation.reservation_id.clone(), reservation);
+        }
+    }
+
+    /// Everything that was on its way when the intake began has been heard: what is still unanswered
+    /// now is.
+    pub fn caught_up(&mut self, now: Timestamp) {
+        if self.caught_up {
+            return;
+        }
+        info!(running = self.running.len(), "the ledger has heard all answers and goes on");
+        self.caught_up = true;
+        for (id, reservation) in &mut self.running {
+            saga::requests::forgive(reservation, now, &self.settings.timing);
+            self.touched.insert(id.clone());
+        }
+    }
+
+    /// Whether requests are taken.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.caught_up
+    }
+
+    /// Takes a store's event. `new`: it was not applied before.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub fn heard(
+        &mut self,
+        recorded: &RecordedEvent,
+        new: bool,
+        now: Timestamp,
+        database: &Database,
+    ) -> Result<(), Error> {
+        // Also of an event known before: a store that has executed a command answers by it again.
+        if let Some(answered) = self.stock_commands.heard(recorded) {
+            self.unwritten.stock_commands.push(answered);
+        }
+        let Some(said) = recorded.event.allocation().filter(|_| new) else {
+            return Ok(());
+        };
+        let id = &said.reservation_id;
+        if id.centre() != self.settings.centre.as_str() {
+            return Ok(());
+        }
+        if !self.find(id, database)? {
+            warn!(reservation = %id, event = %recorded.id, "a store tells of a reservation that is not in the ledger");
+            if let Some(rebuilt) = saga::rebuild(recorded, now) {
+                self.running.insert(id.clone(), rebuilt);
+            }
+        }
+        let answer = self.running.get(id).and_then(|known| saga::answer(known, recorded));
+        if let Some(answer) = answer {
+            if let Some(breaker) = self.breakers.get_mut(&recorded.id.store) {
+                breaker.answered();
+            }
+            self.apply(id, answer, now);
+        }
+        Ok(())
+    }
+
+    /// Does everything that is due by now.
+    pub fn advance(&mut self, now: Timestamp) {
+        if !self.caught_up {
+            return;
+        }
+        while let Some((at, id)) = self.due.first()
+            && *at <= now
+        {
+            let id = id.clone();
+            self.unschedule(&id);
+            self.touched.insert(id);
+        }
+        while let Some(id) = self.touched.pop_first() {
+            self.advance_one(&id, now);
+            self.touched.remove(&id);
+            self.schedule(&id, now);
+        }
+    }
+
+    fn advance_one(&mut self, id: &ReservationId, now: Timestamp) {
+        loop {
+            let Some(reservation) = self.running.get(id) else {
+                return;
+            };
+            let timing = &self.settings.timing;
+            if let Some(transition) = saga::next(reservation, now, timing) {
+                self.apply(id, transition, now);
+                continue;
+            }
+            let missing = saga::missing(reservation);
+            if missing.is_empty() {
+                return;
+            }
+            match self.source(reservation, &missing, now) {
+                Ok(parts) => {
+                    for (store, wanted) in parts {
+                        let Some(reservation) = self.running.get(id) else {
+                            return;
+                        };
+                        let timing = &self.settings.timing;
+                        let asked = saga::requests::ask(reservation, store, wanted, now, timing);
+                        self.apply(id, asked, now);
+                    }
+                }
+                Err(shortfalls) => match saga::requests::reject(reservation, shortfalls) {
+                    Some(rejected) => self.apply(id, rejected, now),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Applies a transition with all that follows from it: holds, the command, the record.
+    fn apply(&mut self, id: &ReservationId, transition: Transition, now: Timestamp) {
+        let Some(mut reservation) = self.running.remove(id) else {
+            return;
+        };
+        let held: Vec<bool> =
+            reservation.allocations.iter().map(|known| known.state.is_hold()).collect();
+        self.watch_store(&transition, now);
+        let number = command_number(&transition);
+        saga::evolve(&mut reservation, transition, now);
+        let held = held.into_iter().chain(std::iter::repeat(false));
+        for (known, held) in reservation.allocations.iter().zip(held) {
+            match (held, known.state.is_hold()) {
+                (false, true) => self.show(&reservation, known, Change::Hold(known.quantity)),
+                (true, false) => self.unwritten.unholds.push((
+                    known.store_id.clone(),
+                    known.sku.clone(),
+                    key(&reservation, known),
+                )),
+                _ => {}
+            }
+        }
+        if let Some(number) = number
+            && let Some((store, command)) = saga::command(&reservation, number)
+        {
+            let command_id = format!("{id}:{number}");
+            self.unwritten.commands.push(CommandEnvelope {
+                id: CommandId::parse(&command_id)
+                    .expect("a reservation's id leaves room for digits"),
+                store,
+                issued_at: now,
+                traceparent: reservation.traceparent.clone(),
+                command,
+            });
+        }
+        self.unwritten.reservations.insert(id.clone());
+        self.touched.insert(id.clone());
+        self.running.insert(id.clone(), reservation);
+    }
+
+    /// Feeds the breaker of the store a transition is about.
+    fn watch_store(&mut self, transition: &Transition, now: Timestamp) {
+        let now_ms = now.unix_millis().unsigned_abs();
+        match transition {
+            Transition::Asked { store_id, .. } => self.breaker(store_id).asked(now_ms),
+            Transition::Withdrawn { store_id, reason: ReleaseReason::TimedOut, .. } => {
+                self.breaker(store_id).timed_out(now_ms);
+            }
+            _ => {}
+        }
+    }
+
+    fn breaker(&mut self, store: &StoreId) -> &mut CircuitBreaker {
+        let settings = self.settings.breaker;
+        self.breakers.entry(store.clone()).or_insert_with(|| CircuitBreaker::new(settings))
+    }
+
+    fn show(&self, reservation: &Reservation, known: &LedgerAllocation, change: Change) {
+        if let Some(store) = self.model.index(&known.store_id) {
+            self.model.put(store, &known.sku, None, vec![(key(reservation, known), change)]);
+        }
+    }
+
+    /// Brings a reservation into memory; `false` when the ledger has none of this id.
+    fn find(&mut self, id: &ReservationId, database: &Database) -> Result<bool, Error> {
+        if self.running.contains_key(id) {
+            return Ok(true);
+        }
+        let Some(reservation) = database.reservation(id)? else {
+            return Ok(false);
+        };
+        self.running.insert(id.clone(), reservation);
+        Ok(true)
+    }
+
+    fn schedule(&mut self, id: &ReservationId, now: Timestamp) {
+        self.unschedule(id);
+        let Some(reservation) = self.running.get(id) else {
+            return;
+        };
+        let again = (reservation.state == ReservationState::Short)
+            .then(|| now.plus_millis(self.settings.source_again_ms));
+        let due = saga::due(reservation, &self.settings.timing);
+        if let Some(at) = due.into_iter().chain(again).min() {
+            self.due.insert((at, id.clone()));
+            self.due_at.insert(id.clone(), at);
+        }
+    }
+
+    fn unschedule(&mut self, id: &ReservationId) {
+        if let Some(at) = self.due_at.remove(id) {
+            self.due.remove(&(at, id.clone()));
+        }
+    }
+
+    /// When [`Self::advance`] has something to do again, unless something happens before.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at).filter(|_| self.caught_up)
+    }
+}
+
+fn key(reservation: &Reservation, known: &LedgerAllocation) -> AskKey {
+    AskKey {
+        expires_at_ms: reservation.expires_at.unix_millis(),
+        reservation_id: reservation.reservation_id.clone(),
+        attempt: known.attempt,
+    }
+}
+
+/// The command a transition sends.
+const fn command_number(transition: &Transition) -> Option<u32> {
+    match transition {
+        Transition::Asked { attempt, .. } => Some(*attempt),
+        Transition::Withdrawn { command, .. }
+        | Transition::Releasing { command, .. }
+        | Transition::Fulfilling { command, .. }
+        | Transition::SentAgain { command, .. } => Some(*command),
+        Transition::Requested
+        | Transition::Rebuilt
+        | Transition::Answered { .. }
+        | Transition::Closed { .. }
+        | Transition::Lapsed { .. } => None,
+    }
+}

@@ -1,0 +1,185 @@
+//! What the ledger has decided and not yet written, and whom it then owes an answer.
+
+use std::collections::{BTreeSet, HashMap};
+
+use event_log::Publication;
+use inventory_core::saga;
+use service_kit::fingerprint::Fingerprint;
+use shared_events::command::CommandEnvelope;
+use shared_events::policy::SafetyStock;
+use shared_events::wire::{encode_command, encode_reservation, encode_safety_stock};
+use shared_events::{ReservationId, Sku, StoreId, Timestamp};
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use super::{Answer, CommandAnswer, Ledger, Refusal, StockCommandRecord};
+use crate::commitments::{AskKey, Change};
+use crate::database::{Error, Write};
+use crate::read_model::StoreIndex;
+
+/// Decided, not written.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    pub(super) commands: Vec<CommandEnvelope>,
+    pub(super) reservations: BTreeSet<ReservationId>,
+    pub(super) requests: HashMap<String, Fingerprint>,
+    pub(super) stock_commands: Vec<StockCommandRecord>,
+    pub(super) safety_stocks: Vec<SafetyStock>,
+    /// Policies to be published: those that did not come from the topic.
+    pub(super) policies_to_publish: Vec<SafetyStock>,
+    /// Holds that ended.
+    pub(super) unholds: Vec<(StoreId, Sku, AskKey)>,
+}
+
+/// A caller who is answered after the commit.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// About a reservation; the outcome says whether it was a repeat.
+    Reservation {
+        id: ReservationId,
+        outcome: Result<bool, Refusal>,
+        wait: bool,
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
+    /// About a stock command.
+    StockCommand {
+        outcome: Result<CommandAnswer, Refusal>,
+        reply: oneshot::Sender<Result<CommandAnswer, Refusal>>,
+    },
+    /// About a policy.
+    SafetyStock { policy: SafetyStock, reply: oneshot::Sender<Result<SafetyStock, Refusal>> },
+}
+
+impl Ledger {
+    /// Whether there is something to be written.
+    #[must_use]
+    pub fn has_unwritten(&self) -> bool {
+        let Unwritten {
+            commands,
+            reservations,
+            requests,
+            stock_commands,
+            safety_stocks,
+            policies_to_publish,
+            unholds: _,
+        } = &self.unwritten;
+        !(commands.is_empty()
+            && reservations.is_empty()
+            && requests.is_empty()
+            && stock_commands.is_empty()
+            && safety_stocks.is_empty()
+            && policies_to_publish.is_empty())
+    }
+
+    /// Writes everything decided, and queues what is to be published: commands first, since a customer
+    /// waits for them.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub fn write(&self, write: &Write<'_>, now: Timestamp) -> Result<(), Error> {
+        for command in &self.unwritten.commands {
+            let topic = self.topics.commands(&command.store).name;
+            write.publish(&Publication { topic, record: encode_command(command) })?;
+        }
+        for (key, fingerprint) in &self.unwritten.requests {
+            write.request(key, fingerprint)?;
+        }
+        for id in &self.unwritten.reservations {
+            if let Some(reservation) = self.running.get(id) {
+                write.reservation(reservation, saga::is_final(reservation))?;
+                let record = encode_reservation(reservation, now);
+                write.publish(&Publication { topic: self.topics.reservations().name, record })?;
+            }
+        }
+        for command in &self.unwritten.stock_commands {
+            write.stock_command(command)?;
+        }
+        for policy in &self.unwritten.safety_stocks {
+            write.safety_stock(policy)?;
+        }
+        for policy in &self.unwritten.policies_to_publish {
+            let record = encode_safety_stock(policy);
+            write.publish(&Publication { topic: self.topics.policies().name, record })?;
+        }
+        Ok(())
+    }
+
+    /// Holds that ended with what was just decided; to be shown together with what ended them.
+    pub fn take_unholds(&mut self) -> Vec<(StoreIndex, Sku, AskKey)> {
+        let ended = std::mem::take(&mut self.unwritten.unholds);
+        ended
+            .into_iter()
+            .filter_map(|(store, sku, key)| Some((self.model.index(&store)?, sku, key)))
+            .collect()
+    }
+
+    /// Everything decided is committed: it is shown, and who asked or waits is told.
+    pub fn committed(&mut self) {
+        for (store, sku, key) in self.take_unholds() {
+            self.model.put(store, &sku, None, vec![(key, Change::Unhold)]);
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            self.tell(pending);
+        }
+        let changed = std::mem::take(&mut self.unwritten).reservations;
+        for id in changed {
+            let Some(reservation) = self.running.get(&id) else {
+                continue;
+            };
+            if saga::is_settled(reservation) {
+                for waiting in self.waiting.remove(&id).unwrap_or_default() {
+                    send(waiting, reservation.clone());
+                }
+            }
+            self.forget_if_final(&id);
+        }
+        self.stock_commands.committed();
+    }
+
+    fn tell(&mut self, pending: Pending) {
+        match pending {
+            Pending::Reservation { id, outcome, wait, reply } => {
+                let answer = outcome.and_then(|repeated| self.answer(&id, repeated, wait));
+                send(reply, answer);
+                // It may have been brought into memory to be looked at only.
+                if !self.unwritten.reservations.contains(&id) {
+                    self.forget_if_final(&id);
+                }
+            }
+            Pending::StockCommand { outcome, reply } => send(reply, outcome),
+            Pending::SafetyStock { policy, reply } => send(reply, Ok(policy)),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        id: &ReservationId,
+        repeated: bool,
+        wait: bool,
+    ) -> Result<Answer, Refusal> {
+        let Some(reservation) = self.running.get(id).cloned() else {
+            return Err(Refusal::UnknownReservation(id.clone()));
+        };
+        let settled = (wait && !saga::is_settled(&reservation)).then(|| {
+            let (sender, receiver) = oneshot::channel();
+            self.waiting.entry(id.clone()).or_default().push(sender);
+            receiver
+        });
+        Ok(Answer { reservation, repeated, settled })
+    }
+
+    fn forget_if_final(&mut self, id: &ReservationId) {
+        if self.running.get(id).is_some_and(saga::is_final) {
+            self.running.remove(id);
+            self.touched.remove(id);
+            self.unschedule(id);
+        }
+    }
+}
+
+/// Tells somebody who may have left; what was decided stays decided.
+pub(super) fn send<T>(to: oneshot::Sender<T>, answer: T) {
+    if to.send(answer).is_err() {
+        debug!("a caller left before its answer");
+    }
+}
