@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -135,6 +136,7 @@ pub struct ReadModel {
     hasher: RandomState,
     stores: RwLock<Stores>,
     safety_stocks: RwLock<SafetyStocks>,
+    caught_up: AtomicBool,
     bounds: FreshnessBounds,
     started: Instant,
 }
@@ -148,6 +150,7 @@ impl ReadModel {
             hasher: RandomState::new(),
             stores: RwLock::default(),
             safety_stocks: RwLock::default(),
+            caught_up: AtomicBool::new(false),
             bounds,
             started: Instant::now(),
         }
@@ -219,6 +222,17 @@ impl ReadModel {
             (index, Arc::clone(stores.views.get(index.place())?))
         };
         Some((index, self.seen(view)))
+    }
+
+    /// Whether everything that was written while this centre was away has been read: what is not
+    /// known before may only not have been read yet.
+    #[must_use]
+    pub fn has_caught_up(&self) -> bool {
+        self.caught_up.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn caught_up(&self) {
+        self.caught_up.store(true, Ordering::Release);
     }
 
     /// A store's place.

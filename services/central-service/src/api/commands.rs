@@ -14,7 +14,7 @@ use stock_http::headers::{entity_tag, mark_repeated, traceparent, wait};
 use stock_http::{Accepted, AdjustBody, ParsedCommand, ReplaceBody, rejected};
 use utoipa::ToSchema;
 
-use super::{State, now, read, refused, unknown_store};
+use super::{State, now, read, refused, require_ready, unknown_store};
 use crate::ledger::{Ask, CommandAnswer, Refusal, StockCommandRecord, StockOutcome};
 
 /// A command on its way, or with its verdict.
@@ -162,6 +162,7 @@ async fn carry(
     parsed: ParsedCommand,
 ) -> Result<Response, Problem> {
     let (ParsedCommand { store, id, command }, by_precondition) = parsed.with_headers(headers)?;
+    require_ready(state)?;
     if state.model.index(&store).is_none() {
         return Err(unknown_store(&store));
     }

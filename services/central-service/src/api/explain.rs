@@ -5,11 +5,13 @@ use axum::extract::State as Ctx;
 use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::Path;
+use shared_events::policy::SafetyStock;
 use shared_events::{ReservationId, Sku, StoreId, Timestamp};
 use utoipa::ToSchema;
 
 use super::{FreshnessView, State, now, unknown_store};
-use crate::commitments::{AskKey, Commitment};
+use crate::commitments::{AskKey, Commitment, Commitments};
+use crate::read_model::Shelf;
 
 /// Reservations a term lists at most.
 const MAX_LISTED: usize = 100;
@@ -84,84 +86,101 @@ pub(super) async fn explain(
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let now_ms = now().unix_millis();
     let (shelf, commitments) = state.model.explained(&seen, index, &sku, now_ms);
-    let event_id = shelf.level.map(|level| format!("{store}/{}/{}", level.epoch, level.sequence));
-    let listed = |chosen: fn(&Commitment) -> Option<i64>, expired: Option<bool>| {
-        let listed = commitments.iter().filter_map(|(key, commitment)| {
-            let over = key.expires_at_ms <= now_ms;
-            let quantity =
-                chosen(commitment).filter(|_| expired.is_none_or(|want| want == over))?;
-            reserved_units(key, quantity)
-        });
-        listed.take(MAX_LISTED).collect::<Vec<_>>()
-    };
-    let kept = |commitment: &Commitment| match commitment {
-        Commitment::Kept(units) => Some(*units),
-        Commitment::Hold(_) | Commitment::Ended => None,
-    };
-    let held = |commitment: &Commitment| match commitment {
-        Commitment::Hold(units) => Some(*units),
-        Commitment::Kept(_) | Commitment::Ended => None,
-    };
-    let terms = shelf.terms;
-    let policy = state.model.safety_stocks(|all| all.applying(&store, &sku).cloned());
-    let policy = policy.map_or_else(
-        || "no policy applies".to_owned(),
-        |policy| {
-            let of = policy.scope;
-            let place = of.store_id.map_or("every store".to_owned(), |id| format!("store {id}"));
-            let item = of.sku.map_or("every item".to_owned(), |sku| format!("item {sku}"));
-            format!(
-                "the policy for {item} in {place}, set at {} by centre {}",
-                policy.changed_at, policy.changed_by
-            )
-        },
-    );
-    let term = |term, units: i64, because: &str, event_id, reservations| Term {
-        term,
-        units,
-        because: because.to_owned(),
-        event_id,
-        reservations,
-    };
-    let terms_told = vec![
-        term(
-            "onHand",
-            terms.on_hand,
-            "physically present, as the store says",
-            event_id.clone(),
-            vec![],
-        ),
-        term(
-            "reserved",
-            -terms.reserved,
-            "kept by the store for reservations of all centres",
-            event_id,
-            listed(kept, None),
-        ),
-        term(
-            "expired",
-            terms.expired,
-            "of these, for reservations whose time is over",
-            None,
-            listed(kept, Some(true)),
-        ),
-        term(
-            "holds",
-            -terms.holds,
-            "asked for by reservations of this centre, not answered by the store yet",
-            None,
-            listed(held, Some(false)),
-        ),
-        term("safetyStock", -terms.safety_stock, &policy, None, vec![]),
-    ];
     Ok(Json(Explanation {
-        available: terms.available(),
-        sellable: terms.sellable,
+        available: shelf.terms.available(),
+        sellable: shelf.terms.sellable,
         freshness: FreshnessView::new(&seen),
-        terms: terms_told,
+        terms: terms(&state, &store, &sku, &shelf, &commitments, now_ms),
         store_id: store,
         sku,
     }))
+}
+
+fn terms(
+    state: &State,
+    store: &StoreId,
+    sku: &Sku,
+    shelf: &Shelf,
+    commitments: &Commitments,
+    now_ms: i64,
+) -> Vec<Term> {
+    let units = shelf.terms;
+    let event_id = shelf.level.map(|level| format!("{store}/{}/{}", level.epoch, level.sequence));
+    let kept = |commitment: &Commitment, _over: bool| match commitment {
+        Commitment::Kept(units) => Some(*units),
+        Commitment::Hold(_) | Commitment::Ended => None,
+    };
+    let expired = |commitment: &Commitment, over: bool| kept(commitment, over).filter(|_| over);
+    let held = |commitment: &Commitment, over: bool| match commitment {
+        Commitment::Hold(units) if !over => Some(*units),
+        Commitment::Hold(_) | Commitment::Kept(_) | Commitment::Ended => None,
+    };
+    vec![
+        Term {
+            term: "onHand",
+            units: units.on_hand,
+            because: "physically present, as the store says".to_owned(),
+            event_id: event_id.clone(),
+            reservations: Vec::new(),
+        },
+        Term {
+            term: "reserved",
+            units: -units.reserved,
+            because: "kept by the store for reservations of all centres".to_owned(),
+            event_id,
+            reservations: listed(commitments, now_ms, kept),
+        },
+        Term {
+            term: "expired",
+            units: units.expired,
+            because: "of these, for reservations whose time is over".to_owned(),
+            event_id: None,
+            reservations: listed(commitments, now_ms, expired),
+        },
+        Term {
+            term: "holds",
+            units: -units.holds,
+            because: "asked for by reservations of this centre; the store has not answered yet"
+                .to_owned(),
+            event_id: None,
+            reservations: listed(commitments, now_ms, held),
+        },
+        Term {
+            term: "safetyStock",
+            units: -units.safety_stock,
+            because: policy(state, store, sku),
+            event_id: None,
+            reservations: Vec::new(),
+        },
+    ]
+}
+
+fn policy(state: &State, store: &StoreId, sku: &Sku) -> String {
+    let applying = state.model.safety_stocks(|all| all.applying(store, sku).cloned());
+    let Some(SafetyStock { scope, changed_at, changed_by, .. }) = applying else {
+        return "no policy applies".to_owned();
+    };
+    let place = match scope.store_id {
+        Some(store) => format!("store {store}"),
+        None => "every store".to_owned(),
+    };
+    let item = match scope.sku {
+        Some(sku) => format!("item {sku}"),
+        None => "every item".to_owned(),
+    };
+    format!("the policy for {item} in {place}, set at {changed_at} by centre {changed_by}")
+}
+
+/// The chosen commitments, each with its units; the choice knows whether its time is over.
+fn listed(
+    commitments: &Commitments,
+    now_ms: i64,
+    chosen: impl Fn(&Commitment, bool) -> Option<i64>,
+) -> Vec<ReservedUnits> {
+    let listed = commitments.iter().filter_map(|(key, commitment)| {
+        reserved_units(key, chosen(commitment, key.expires_at_ms <= now_ms)?)
+    });
+    listed.take(MAX_LISTED).collect()
 }
 
 fn reserved_units(key: &AskKey, quantity: i64) -> Option<ReservedUnits> {

@@ -84,6 +84,15 @@ fn now() -> Timestamp {
         .expect("the clock is between years 1 and 9999")
 }
 
+/// Refuses what needs to know the stores before they are known.
+fn require_ready(state: &State) -> Result<(), Problem> {
+    if state.model.has_caught_up() {
+        return Ok(());
+    }
+    let detail = "the centre is still reading what was written while it was away";
+    Err(Problem::new(ErrorCode::NotReady, detail))
+}
+
 fn unknown_store(store: &StoreId) -> Problem {
     let detail = format!("no event and no heartbeat of store {store} has been seen here");
     Problem::new(ErrorCode::UnknownStore, detail).field("storeId")
@@ -95,7 +104,6 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::KeyReused => ErrorCode::CommandIdReused,
         Refusal::Illegal { .. } => ErrorCode::ReservationState,
         Refusal::UnknownReservation(_) => ErrorCode::UnknownReservation,
-        Refusal::NotReady => ErrorCode::NotReady,
         Refusal::Overloaded => ErrorCode::Overloaded,
         Refusal::Stopped => ErrorCode::ShuttingDown,
         Refusal::Unknown => ErrorCode::OutcomeUnknown,

@@ -32,8 +32,14 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
         .collect();
     let stores =
         if doubtful.is_empty() { Condition::Ok } else { Condition::Degraded(doubtful.join(", ")) };
+    let ledger = if state.model.has_caught_up() {
+        Condition::Ok
+    } else {
+        Condition::Degraded("still reading what was missed; no reservations yet".to_owned())
+    };
     let checks = [
         Check { name: "read model", condition: Condition::Ok },
+        Check { name: "ledger", condition: ledger },
         Check { name: "broker", condition: broker },
         Check { name: "stores", condition: stores },
     ];

@@ -22,7 +22,7 @@ use stock_http::headers::{idempotency_key, mark_repeated, traceparent, wait};
 use utoipa::{IntoParams, ToSchema};
 
 use super::reservation_view::ReservationView;
-use super::{State, now, read, unknown_store};
+use super::{State, now, read, require_ready, unknown_store};
 use crate::database::Filter;
 use crate::ledger::{Answer, Ask, Refusal, Request};
 
@@ -90,6 +90,7 @@ pub(super) async fn reserve(
     let key = idempotency_key(&headers)?;
     let request = key.as_ref().map(|key| request("reserve", key, &body));
     let id = reservation_id(&state, key.as_ref());
+    require_ready(&state)?;
     let wish = wish(&state, &headers, body)?;
     let wait = wait(&headers);
     let asked = state.ledger.reservation(|reply| Ask::Reserve {
@@ -140,28 +141,7 @@ fn wish(state: &State, headers: &HeaderMap, body: ReserveBody) -> Result<Wish, P
     if !(1..=TTL_SECONDS_MAX).contains(&ttl) {
         return invalid(format!("ttlSeconds is 1 to {TTL_SECONDS_MAX}"), "ttlSeconds");
     }
-    let mut places: BTreeMap<Sku, usize> = BTreeMap::new();
-    let mut lines: Vec<(Sku, i64)> = Vec::new();
-    for (number, LineBody { sku, quantity }) in body.lines.into_iter().enumerate() {
-        let place = *places.entry(sku.clone()).or_insert(lines.len());
-        if place == lines.len() {
-            lines.push((sku, 0));
-        }
-        let sum = lines.get_mut(place).map(|(_, sum)| {
-            *sum = sum.saturating_add(quantity);
-            *sum
-        });
-        if !(1..=MAX_UNITS).contains(&quantity) || sum.is_none_or(|sum| sum > MAX_UNITS) {
-            let field = format!("lines[{number}].quantity");
-            return invalid(format!("units of an item are 1 to {MAX_UNITS}"), &field);
-        }
-        if !state.model.knows(&lines[place].0) {
-            let sku = lines[place].0.as_str();
-            return Err(Problem::new(ErrorCode::UnknownItem, format!("no store ever had {sku}"))
-                .field(format!("lines[{number}].sku"))
-                .fact("sku", sku));
-        }
-    }
+    let lines = lines(state, body.lines)?;
     if let Some(store) = &body.store_id
         && state.model.index(store).is_none()
     {
@@ -176,6 +156,33 @@ fn wish(state: &State, headers: &HeaderMap, body: ReserveBody) -> Result<Wish, P
         expires_at: now().plus_millis(ttl.saturating_mul(1_000)),
         traceparent: traceparent(headers),
     })
+}
+
+/// Adds up lines of one item, in the order in which the items first come.
+fn lines(state: &State, asked: Vec<LineBody>) -> Result<Vec<(Sku, i64)>, Problem> {
+    let mut places: BTreeMap<Sku, usize> = BTreeMap::new();
+    let mut lines: Vec<(Sku, i64)> = Vec::new();
+    for (number, LineBody { sku, quantity }) in asked.into_iter().enumerate() {
+        if !state.model.knows(&sku) {
+            let detail = format!("no store ever had {sku}");
+            return Err(Problem::new(ErrorCode::UnknownItem, detail)
+                .field(format!("lines[{number}].sku"))
+                .fact("sku", sku.as_str()));
+        }
+        let place = *places.entry(sku.clone()).or_insert(lines.len());
+        let before = lines.get(place).map_or(0, |(_, units)| *units);
+        let sum = before.saturating_add(quantity);
+        if quantity < 1 || sum > MAX_UNITS {
+            let detail = format!("units of an item are 1 to {MAX_UNITS}, all its lines together");
+            return Err(Problem::new(ErrorCode::InvalidField, detail)
+                .field(format!("lines[{number}].quantity")));
+        }
+        match lines.get_mut(place) {
+            Some((_, units)) => *units = sum,
+            None => lines.push((sku, sum)),
+        }
+    }
+    Ok(lines)
 }
 
 /// One reservation.

@@ -119,11 +119,6 @@ pub enum Refusal {
     /// The ledger has no such reservation.
     #[error("there is no reservation {0}")]
     UnknownReservation(ReservationId),
-    /// What was written while the centre was away is still being read.
-    #[error(
-        "the centre has just started and is still reading what it missed; try again in a moment"
-    )]
-    NotReady,
     /// Too much is waiting.
     #[error("too many requests are waiting; try again in a moment")]
     Overloaded,
@@ -176,9 +171,6 @@ impl Ledger {
         now: Timestamp,
         database: &Database,
     ) -> Result<Result<bool, Refusal>, Error> {
-        if !self.is_ready() {
-            return Ok(Err(Refusal::NotReady));
-        }
         if let Some(request) = request {
             match self.is_repeated(&request, database)? {
                 Ok(false) => {}

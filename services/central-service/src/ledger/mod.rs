@@ -83,7 +83,6 @@ pub struct Ledger {
     due_at: HashMap<ReservationId, Timestamp>,
     /// Changed since they were last advanced.
     touched: BTreeSet<ReservationId>,
-    caught_up: bool,
     breakers: HashMap<StoreId, CircuitBreaker>,
     stock_commands: StockCommands,
     unwritten: Unwritten,
@@ -103,7 +102,6 @@ impl Ledger {
             due: BTreeSet::new(),
             due_at: HashMap::new(),
             touched: BTreeSet::new(),
-            caught_up: false,
             breakers: HashMap::new(),
             stock_commands: StockCommands::default(),
             unwritten: Unwritten::default(),
@@ -129,21 +127,15 @@ impl Ledger {
     /// Everything that was on its way when the intake began has been heard: what is still unanswered
     /// now is.
     pub fn caught_up(&mut self, now: Timestamp) {
-        if self.caught_up {
+        if self.model.has_caught_up() {
             return;
         }
         info!(running = self.running.len(), "the ledger has heard all answers and goes on");
-        self.caught_up = true;
+        self.model.caught_up();
         for (id, reservation) in &mut self.running {
             saga::requests::forgive(reservation, now, &self.settings.timing);
             self.touched.insert(id.clone());
         }
-    }
-
-    /// Whether requests are taken.
-    #[must_use]
-    pub const fn is_ready(&self) -> bool {
-        self.caught_up
     }
 
     /// Takes a store's event. `new`: it was not applied before.
@@ -186,7 +178,7 @@ impl Ledger {
 
     /// Does everything that is due by now.
     pub fn advance(&mut self, now: Timestamp) {
-        if !self.caught_up {
+        if !self.model.has_caught_up() {
             return;
         }
         while let Some((at, id)) = self.due.first()
@@ -334,7 +326,7 @@ impl Ledger {
     /// When [`Self::advance`] has something to do again, unless something happens before.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at).filter(|_| self.caught_up)
+        self.due.first().map(|(at, _)| *at).filter(|_| self.model.has_caught_up())
     }
 }
 

@@ -83,8 +83,14 @@ fn a_damaged_database_is_named_with_the_fix() {
     used(folder.path(), &log);
     sql(folder.path(), "PRAGMA wal_checkpoint(TRUNCATE)");
     let mut bytes = std::fs::read(file(folder.path())).expect("the file is there");
-    let pages = bytes.split_at_mut(8 * 4_096).1;
-    pages.fill(0xa5);
+    let root: u32 = Connection::open(file(folder.path()))
+        .and_then(|database| {
+            let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'levels'";
+            database.query_row(sql, [], |row| row.get(0))
+        })
+        .expect("the table is there");
+    let root = usize::try_from(root).expect("a page number");
+    bytes[(root - 1) * 4_096..root * 4_096].fill(0xa5);
     std::fs::write(file(folder.path()), bytes).expect("the file can be written");
     let said = refusal(folder.path(), &log);
     assert!(said.contains("malformed"), "{said}");

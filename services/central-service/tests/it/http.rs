@@ -218,9 +218,19 @@ async fn the_description_is_openapi_3_1_and_names_every_route() {
     let mut paths: Vec<_> = openapi["paths"].as_object().expect("paths").keys().collect();
     paths.sort();
     let expected = [
+        "/api/commands/inventory/adjust",
+        "/api/commands/inventory/replace",
+        "/api/commands/{commandId}",
+        "/api/policies/safety-stock",
+        "/api/query/availability",
         "/api/query/inventory/global/{sku}",
         "/api/query/inventory/store/{storeId}",
         "/api/query/inventory/store/{storeId}/{sku}",
+        "/api/query/inventory/{storeId}/{sku}/explain",
+        "/api/reservations",
+        "/api/reservations/{reservationId}",
+        "/api/reservations/{reservationId}/cancel",
+        "/api/reservations/{reservationId}/fulfil",
         "/api/stores",
         "/livez",
         "/metrics",

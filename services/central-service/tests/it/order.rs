@@ -126,7 +126,7 @@ fn a_batch_that_was_applied_is_not_read_again() {
     assert_eq!(Centre::open(folder.path(), &log).catch_up(), applied(20, 0, 20));
 
     let mut centre = Centre::open(folder.path(), &log);
-    assert!(centre.poll().expect("the broker works").is_none(), "there is nothing new");
+    assert!(centre.reads_nothing(), "there is nothing new");
     assert_eq!(centre.picture().levels.len(), 20);
 }
 

@@ -34,7 +34,9 @@ async fn replace_at_one_store_and_adjust_at_another_add_up_at_the_centre() {
         if let Some(status) = running.borrow_mut().try_wait().unwrap() {
             panic!("dev ended with {status}: {}", std::fs::read_to_string(&log).unwrap());
         }
-        client.get(format!("{base}/stores")).send().await.ok()
+        let text = client.get(format!("{base}/stores")).send().await.ok()?.text().await.ok()?;
+        let known: Value = serde_json::from_str(&text).ok()?;
+        (known["stores"].as_array()?.len() == 3).then_some(())
     })
     .await;
 

@@ -93,6 +93,14 @@ impl Centre {
         polled
     }
 
+    /// Whether a session that begins finds no record: it then tells that it has caught up.
+    pub(crate) fn reads_nothing(&mut self) -> bool {
+        let batch = self.poll().expect("the broker works").expect("it tells that it caught up");
+        assert!(batch.caught_up, "there is nothing to catch up with");
+        let records = batch.events.len() + batch.heartbeats.len() + batch.policies.len();
+        records == 0 && self.poll().expect("the broker works").is_none()
+    }
+
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
         self.projection.apply(batch, self.now).expect("the database works")
     }
