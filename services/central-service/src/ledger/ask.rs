@@ -171,6 +171,7 @@ impl Ledger {
         now: Timestamp,
         database: &Database,
     ) -> Result<Result<bool, Refusal>, Error> {
+        let known = self.find(id, database)?;
         if let Some(request) = request {
             match self.is_repeated(&request, database)? {
                 Ok(false) => {}
@@ -178,7 +179,7 @@ impl Ledger {
             }
             self.unwritten.requests.insert(request.key, request.fingerprint);
         }
-        if self.find(id, database)? {
+        if known {
             // The key's name is all that a ledger that was lost has left of the request.
             let same = self.running.get(id).is_some_and(|known| known.order_id == wish.order_id);
             return Ok(if same { Ok(true) } else { Err(Refusal::KeyReused) });
@@ -197,14 +198,14 @@ impl Ledger {
         now: Timestamp,
         database: &Database,
     ) -> Result<Result<bool, Refusal>, Error> {
+        if !self.find(id, database)? {
+            return Ok(Err(Refusal::UnknownReservation(id.clone())));
+        }
         if let Some(request) = &request {
             match self.is_repeated(request, database)? {
                 Ok(false) => {}
                 decided => return Ok(decided),
             }
-        }
-        if !self.find(id, database)? {
-            return Ok(Err(Refusal::UnknownReservation(id.clone())));
         }
         let timing = self.settings.timing;
         let decided = self.decide(id, |known| requests::fulfil(known, skus, now, &timing), now);

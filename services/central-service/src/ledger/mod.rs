@@ -20,11 +20,14 @@ use std::sync::Arc;
 
 use inventory_core::saga::{self, Timing};
 use service_kit::circuit_breaker::{self, CircuitBreaker};
+use service_kit::fingerprint::fingerprint;
 use shared_events::command::CommandEnvelope;
 use shared_events::ledger::{LedgerAllocation, Reservation, ReservationState, Transition};
 use shared_events::reservation::ReleaseReason;
 use shared_events::topic::Topics;
-use shared_events::{CentreId, CommandId, RecordedEvent, ReservationId, StoreId, Timestamp};
+use shared_events::{
+    CentreId, CommandId, RecordedEvent, ReservationId, StoreCommand, StoreId, Timestamp,
+};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -253,10 +256,9 @@ impl Ledger {
         if let Some(number) = number
             && let Some((store, command)) = saga::command(&reservation, number)
         {
-            let command_id = format!("{id}:{number}");
+            let command_id = command_id(id, number, &command);
             self.unwritten.commands.push(CommandEnvelope {
-                id: CommandId::parse(&command_id)
-                    .expect("a reservation's id leaves room for digits"),
+                id: command_id,
                 store,
                 issued_at: now,
                 traceparent: reservation.traceparent.clone(),
@@ -336,6 +338,20 @@ fn key(reservation: &Reservation, known: &LedgerAllocation) -> AskKey {
         reservation_id: reservation.reservation_id.clone(),
         attempt: known.attempt,
     }
+}
+
+/// A command's name. A store executes what has one name once, and refuses another content under it:
+/// a ledger that was lost may give a number again, so the name tells the content, too. An ask has its
+/// number alone, since no store may keep two of one number.
+fn command_id(id: &ReservationId, number: u32, command: &StoreCommand) -> CommandId {
+    let content = match command {
+        StoreCommand::Release(release) => Some(fingerprint(release)),
+        StoreCommand::Fulfil(fulfil) => Some(fingerprint(fulfil)),
+        StoreCommand::Reserve(_) | StoreCommand::ReplayEvents(_) | StoreCommand::Stock(_) => None,
+    };
+    let content = content.map(u128::from_be_bytes).map(|content| format!(":{content:032x}"));
+    let name = format!("{id}:{number}{}", content.unwrap_or_default());
+    CommandId::parse(&name).expect("a reservation's id leaves room for digits")
 }
 
 /// The command a transition sends.

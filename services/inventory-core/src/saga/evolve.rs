@@ -7,7 +7,7 @@ use shared_events::ledger::{
 use shared_events::reservation::{ReleaseReason, WantedLine};
 use shared_events::{Epoch, EventId, Sequence, StoreId, Timestamp};
 
-use super::{state, whole};
+use super::{COMMANDS_LOST_AT_MOST, state, whole};
 
 /// Applies a transition and writes it into the history.
 pub fn evolve(reservation: &mut Reservation, transition: Transition, at: Timestamp) {
@@ -49,7 +49,7 @@ fn apply(reservation: &mut Reservation, transition: &Transition) {
                 };
                 surprise(reservation, *attempt, event_id, &wanted)
             });
-            answered(reservation, place, event_id, answer);
+            answered(reservation, place, event_id, *quantity, answer);
         }
         Transition::Withdrawn { command, attempt, store_id, reason, answer_by } => {
             let to = (AllocationState::Withdrawn, Some(Reason::from(*reason)));
@@ -136,6 +136,9 @@ fn surprise(
     known.answer_by = None;
     let place = reservation.allocations.len();
     if reservation.rebuilt {
+        // Commands that were lost with the ledger came behind this one.
+        let behind = attempt.saturating_add(COMMANDS_LOST_AT_MOST);
+        reservation.commands = reservation.commands.max(behind);
         let at = reservation.lines.partition_point(|line| line.line < wanted.line);
         if reservation.lines.get(at).is_none_or(|line| line.line != wanted.line) {
             let line = ReservationLine {
@@ -153,18 +156,28 @@ fn surprise(
     place
 }
 
-fn answered(reservation: &mut Reservation, place: usize, event: &EventId, answer: &Answer) {
+fn answered(
+    reservation: &mut Reservation,
+    place: usize,
+    event: &EventId,
+    quantity: i64,
+    answer: &Answer,
+) {
     let Some(known) = reservation.allocations.get_mut(place) else {
         return;
     };
     (known.epoch, known.sequence) = (event.epoch, event.sequence);
+    // Another number of units is another ask's, of a ledger that was lost.
+    let as_asked = known.quantity == quantity;
+    known.quantity = quantity;
     let before = known.state;
     (known.state, known.reason) = match *answer {
         Answer::Reserved => match before {
-            AllocationState::Asked => (AllocationState::Reserved, None),
+            AllocationState::Asked if as_asked => (AllocationState::Reserved, None),
             // It has been told to let go already, behind the ask.
             AllocationState::Withdrawn => (AllocationState::Releasing, known.reason),
-            AllocationState::Stray
+            AllocationState::Asked
+            | AllocationState::Stray
             | AllocationState::Reserved
             | AllocationState::Fulfilling
             | AllocationState::Releasing

@@ -13,10 +13,10 @@ pub(crate) struct Store {
     pub(crate) service: Service,
 }
 
-/// Stores, a centre and the broker between them. Fields drop in order: services before the broker.
+/// Stores, centres and the broker between them. Fields drop in order: services before the broker.
 pub(crate) struct Chain {
     pub(crate) stores: Vec<Store>,
-    pub(crate) centre: Service,
+    pub(crate) centres: Vec<Service>,
     pub(crate) broker: Broker,
     folder: tempfile::TempDir,
     client: Client,
@@ -26,7 +26,13 @@ pub(crate) struct Chain {
 type Items = BTreeMap<String, [i64; 3]>;
 
 impl Chain {
+    /// Stores and one centre.
     pub(crate) async fn start(ids: &[&str]) -> Self {
+        Self::with_centres(ids, &["central"]).await
+    }
+
+    /// Stores and several centres, which give a store a second and a half to answer.
+    pub(crate) async fn with_centres(ids: &[&str], centre_ids: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = Broker::start(&folder.path().join("kafka"));
         let kafka = broker.address.clone();
@@ -39,12 +45,16 @@ impl Chain {
             let service = Service::start(&args, free_port(), &log).await;
             stores.push(Store { id: (*id).to_owned(), service });
         }
-        let data = folder.path().join("central");
-        let args = ["central", "--kafka", &kafka, "--data-dir", data.to_str().unwrap()];
-        let args = [&args[..], &["--gap-grace-ms", "500"]].concat();
-        let log = folder.path().join("central.log");
-        let centre = Service::start(&args, free_port(), &log).await;
-        Self { stores, centre, broker, folder, client: Client::new() }
+        let mut centres = Vec::new();
+        for id in centre_ids {
+            let data = folder.path().join(id);
+            let args = ["central", "--centre-id", id, "--kafka", &kafka];
+            let rest = ["--gap-grace-ms", "500", "--step-timeout-ms", "1500", "--data-dir"];
+            let args = [&args[..], &rest, &[data.to_str().unwrap()]].concat();
+            let log = folder.path().join(format!("{id}.log"));
+            centres.push(Service::start(&args, free_port(), &log).await);
+        }
+        Self { stores, centres, broker, folder, client: Client::new() }
     }
 
     /// Folder of a store's journal.
@@ -52,21 +62,37 @@ impl Chain {
         self.folder.path().join(store)
     }
 
-    /// Deletes the centre's database and starts it anew.
+    /// Deletes the database of the only centre and starts it anew.
     pub(crate) async fn lose_centre(&mut self) {
-        self.centre.kill();
-        std::fs::remove_dir_all(self.folder.path().join("central")).unwrap();
-        self.centre.start_again().await;
+        self.lose("central", 0).await;
     }
 
-    /// Waits until the centre says that it has everything each store has, and holds it to that.
+    /// Deletes the database of a centre and starts it anew.
+    pub(crate) async fn lose(&mut self, id: &str, place: usize) {
+        self.centres[place].kill();
+        std::fs::remove_dir_all(self.folder.path().join(id)).unwrap();
+        self.centres[place].start_again().await;
+    }
+
+    /// Waits until every centre says that it has everything each store has, and holds it to that.
+    /// Gives the stores' digests.
     pub(crate) async fn converged(&self) -> BTreeMap<String, String> {
+        let mut all = Vec::new();
+        for centre in &self.centres {
+            all.push(self.converged_at(centre).await);
+        }
+        let first = all.pop().unwrap();
+        assert!(all.iter().all(|other| *other == first), "the centres differ");
+        first
+    }
+
+    async fn converged_at(&self, centre: &Service) -> BTreeMap<String, String> {
         let heads: BTreeMap<String, u64> = self
             .stores
             .iter()
             .map(|store| (store.id.clone(), head(&self.journal(&store.id))))
             .collect();
-        let url = format!("{}/api/stores", self.centre.url);
+        let url = format!("{}/api/stores", centre.url);
         let digests = eventually("the centre has everything", async || {
             let known = self.get(&url).await?;
             let known = known["stores"].as_array()?;
@@ -87,7 +113,7 @@ impl Chain {
         .await;
         for store in &self.stores {
             let there = self.items(&store.service.url, &store.id).await;
-            let here = self.items(&self.centre.url, &store.id).await;
+            let here = self.items(&centre.url, &store.id).await;
             assert_eq!(here, there, "the centre differs from store {}", store.id);
         }
         digests
@@ -112,7 +138,7 @@ impl Chain {
         }
     }
 
-    async fn get(&self, url: &str) -> Option<Value> {
+    pub(crate) async fn get(&self, url: &str) -> Option<Value> {
         let response = self.client.get(url).send().await.ok()?;
         serde_json::from_str(&response.text().await.ok()?).ok()
     }

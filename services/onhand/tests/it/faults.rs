@@ -37,7 +37,7 @@ async fn killing_stores_centre_and_broker_loses_nothing_and_doubles_nothing() {
                 let place = random.usize(0..chain.stores.len());
                 chain.stores[place].service.kill_and_restart().await;
             }
-            Victim::Centre => chain.centre.kill_and_restart().await,
+            Victim::Centre => chain.centres[0].kill_and_restart().await,
             Victim::Broker => {
                 chain.broker.kill();
                 // The stores go on selling without it.

@@ -15,4 +15,8 @@ mod quick_start;
 #[cfg(test)]
 mod reservations;
 #[cfg(test)]
+mod sagas;
+#[cfg(test)]
+mod storefront;
+#[cfg(test)]
 mod topic_loss;

@@ -55,7 +55,7 @@ async fn each_ask_is_decided_once_and_no_unit_is_promised_twice_whatever_is_kill
                 chain.broker.kill();
                 chain.broker.start_again();
             }
-            1 => chain.centre.kill_and_restart().await,
+            1 => chain.centres[0].kill_and_restart().await,
             _ => {
                 let place = random.usize(0..chain.stores.len());
                 chain.stores[place].service.kill_and_restart().await;
