@@ -9,9 +9,11 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared_events::OnShortfall;
+use shared_events::ledger::{AllocationState, CloseReason, Reason, ReservationState};
 use shared_events::reservation::{BreakReason, RefusalReason, ReleaseReason};
 use shared_events::wire::{
-    OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat, header,
+    OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat,
+    decode_reservation, decode_safety_stock, header,
 };
 
 #[cfg(test)]
@@ -130,16 +132,24 @@ fn a_record_of_another_kind_is_unknown() {
     let command = golden("replace-stock.v1");
     assert_eq!(command.read(decode_event), Err(unknown("replace-stock.v1")));
     assert_eq!(command.read(decode_heartbeat), Err(unknown("replace-stock.v1")));
+    assert_eq!(command.read(decode_reservation), Err(unknown("replace-stock.v1")));
+    assert_eq!(command.read(decode_safety_stock), Err(unknown("replace-stock.v1")));
+    let (reservation, policy) = (golden("reservation-changed.v1"), golden("safety-stock.v1"));
+    assert_eq!(reservation.read(decode_event), Err(unknown("reservation-changed.v1")));
+    assert_eq!(reservation.read(decode_safety_stock), Err(unknown("reservation-changed.v1")));
+    assert_eq!(policy.read(decode_heartbeat), Err(unknown("safety-stock.v1")));
+    assert_eq!(policy.read(decode_reservation), Err(unknown("safety-stock.v1")));
+}
+
+#[track_caller]
+fn spelt<T: Serialize + DeserializeOwned + PartialEq + Debug>(choice: T, name: &str) {
+    let json = format!("\"{name}\"");
+    assert_eq!(serde_json::to_string(&choice).expect("a choice is a word"), json);
+    assert_eq!(serde_json::from_str::<T>(&json).expect("a word that is known"), choice);
 }
 
 #[test]
 fn every_choice_is_spelt_as_it_always_was() {
-    #[track_caller]
-    fn spelt<T: Serialize + DeserializeOwned + PartialEq + Debug>(choice: T, name: &str) {
-        let json = format!("\"{name}\"");
-        assert_eq!(serde_json::to_string(&choice).unwrap(), json);
-        assert_eq!(serde_json::from_str::<T>(&json).unwrap(), choice);
-    }
     spelt(RefusalReason::InsufficientStock, "insufficientStock");
     spelt(RefusalReason::Expired, "expired");
     spelt(ReleaseReason::Cancelled, "cancelled");
@@ -153,4 +163,44 @@ fn every_choice_is_spelt_as_it_always_was() {
     spelt(OnShortfall::Reject, "reject");
     spelt(OnShortfall::BreakReservations, "breakReservations");
     spelt(OnShortfall::RecordDiscrepancy, "recordDiscrepancy");
+}
+
+#[test]
+fn every_choice_of_the_ledger_is_spelt_as_it_always_was() {
+    spelt(ReservationState::Requested, "requested");
+    spelt(ReservationState::Confirmed, "confirmed");
+    spelt(ReservationState::Resourcing, "resourcing");
+    spelt(ReservationState::Short, "short");
+    spelt(ReservationState::Fulfilled, "fulfilled");
+    spelt(ReservationState::Released, "released");
+    spelt(ReservationState::Rejected, "rejected");
+    spelt(CloseReason::Cancelled, "cancelled");
+    spelt(CloseReason::Expired, "expired");
+    spelt(CloseReason::Rejected, "rejected");
+    spelt(AllocationState::Asked, "asked");
+    spelt(AllocationState::Withdrawn, "withdrawn");
+    spelt(AllocationState::Reserved, "reserved");
+    spelt(AllocationState::Stray, "stray");
+    spelt(AllocationState::Fulfilling, "fulfilling");
+    spelt(AllocationState::Releasing, "releasing");
+    spelt(AllocationState::Refused, "refused");
+    spelt(AllocationState::NotKept, "notKept");
+    spelt(AllocationState::Released, "released");
+    spelt(AllocationState::Fulfilled, "fulfilled");
+    spelt(AllocationState::Broken, "broken");
+    spelt(AllocationState::Lapsed, "lapsed");
+}
+
+#[test]
+fn a_reason_is_spelt_in_the_ledger_as_the_store_spelt_it() {
+    spelt(Reason::from(RefusalReason::InsufficientStock), "insufficientStock");
+    spelt(Reason::from(RefusalReason::Expired), "expired");
+    spelt(Reason::from(ReleaseReason::Cancelled), "cancelled");
+    spelt(Reason::from(ReleaseReason::Expired), "expired");
+    spelt(Reason::from(ReleaseReason::TimedOut), "timedOut");
+    spelt(Reason::from(ReleaseReason::Incomplete), "incomplete");
+    spelt(Reason::from(BreakReason::Sold), "sold");
+    spelt(Reason::from(BreakReason::Recounted), "recounted");
+    spelt(Reason::from(BreakReason::NotFound), "notFound");
+    spelt(Reason::from(BreakReason::Damaged), "damaged");
 }

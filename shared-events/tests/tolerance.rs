@@ -1,9 +1,13 @@
-//! What a broken or sparse record still gives: an event or a command without its trace, a command
-//! with its defaults, or a letter with all its bytes.
+//! What a broken, sparse or newer record still gives: an event or a command without its trace, a
+//! command with its defaults, a reservation or a policy as far as it is known, or a letter with all
+//! its bytes.
 
 use shared_events::command::{OnShortfall, StockCommand, StoreCommand};
 use shared_events::wire::header::TRACEPARENT;
-use shared_events::wire::{dead_letter, decode_command, decode_event};
+use shared_events::wire::{
+    dead_letter, decode_command, decode_event, decode_heartbeat, decode_reservation,
+    decode_safety_stock,
+};
 
 #[cfg(test)]
 mod support;
@@ -12,6 +16,7 @@ use support::golden;
 
 const EVENT: &str = "stock-adjusted.v1";
 const COMMAND: &str = "adjust-stock.v1";
+const RESERVATION: &str = "reservation-changed.v1";
 
 #[test]
 fn a_broken_trace_context_costs_only_the_trace() {
@@ -59,6 +64,59 @@ fn a_command_may_leave_out_what_is_optional() {
             assert_eq!(adjust.on_shortfall, OnShortfall::Reject);
         }
     }
+}
+
+#[test]
+fn a_newer_centre_may_add_to_every_part_of_a_reservation() {
+    const ADDED: &str = r#"{"onHandV2":[1,-2.5e300,null,"é"],"#;
+    let (mut record, known) = (golden(RESERVATION), golden(RESERVATION).read(decode_reservation));
+    let data = String::from_utf8(record.value.take().unwrap()).unwrap();
+    assert!(data.matches('{').count() > 20, "{data}");
+    // A place is a latitude and a longitude for good.
+    let place = r#"{"latitude""#;
+    let newer = data.replace('{', ADDED).replace(&place.replace('{', ADDED), place);
+    record.value = Some(newer.into_bytes());
+    assert_eq!(record.read(decode_reservation), known);
+}
+
+#[test]
+fn the_fields_of_a_step_come_in_any_order() {
+    let (mut record, known) = (golden(RESERVATION), golden(RESERVATION).read(decode_reservation));
+    let data = String::from_utf8(record.value.take().unwrap()).unwrap();
+    let step = r#""what":"answered","eventId":"north.7/2/1041""#;
+    let turned = r#""eventId":"north.7/2/1041","what":"answered""#;
+    assert!(data.contains(step), "{data}");
+    record.value = Some(data.replace(step, turned).into_bytes());
+    assert_eq!(record.read(decode_reservation), known);
+}
+
+#[test]
+fn a_trace_in_the_headers_of_a_reservation_is_for_others() {
+    let (mut record, known) = (golden(RESERVATION), golden(RESERVATION).read(decode_reservation));
+    record.set(TRACEPARENT, [0xff; 55]);
+    assert_eq!(record.read(decode_reservation), known);
+}
+
+#[test]
+fn what_is_absent_may_also_be_null() {
+    let with = |name: &str, fields: &str| {
+        let mut record = golden(name);
+        let data = String::from_utf8(record.value.take().unwrap()).unwrap();
+        record.value = Some(data.replacen('{', &format!("{{{fields},"), 1).into_bytes());
+        record
+    };
+    let heartbeat = with("heartbeat.v1", r#""location":null"#).read(decode_heartbeat);
+    assert_eq!(heartbeat, golden("heartbeat.v1").read(decode_heartbeat));
+    let policy = with("safety-stock.v1.minimal", r#""storeId":null,"sku":null"#);
+    let known = golden("safety-stock.v1.minimal").read(decode_safety_stock);
+    assert_eq!(policy.read(decode_safety_stock), known);
+    let policy = with("safety-stock.v1.removed", r#""storeId":null,"units":null"#);
+    let known = golden("safety-stock.v1.removed").read(decode_safety_stock);
+    assert_eq!(policy.read(decode_safety_stock), known);
+    let nulls = r#""storeId":null,"near":null,"confirmedAt":null,"closed":null,"traceparent":null"#;
+    let reservation = with("reservation-changed.v1.minimal", nulls).read(decode_reservation);
+    let known = golden("reservation-changed.v1.minimal").read(decode_reservation);
+    assert_eq!(reservation, known);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use shared_events::wire::{
-    decode_command, decode_event, decode_heartbeat, encode_command, encode_event, encode_heartbeat,
+    decode_command, decode_event, decode_heartbeat, decode_reservation, decode_safety_stock,
+    encode_command, encode_event, encode_heartbeat, encode_reservation, encode_safety_stock,
     header,
 };
 use shared_events::{StockEvent, Timestamp};
@@ -15,12 +16,13 @@ mod strategies;
 #[cfg(test)]
 mod support;
 
-use strategies::{command, recorded_event, stock_event};
+use strategies::{command, heartbeat, recorded_event, reservation, safety_stock, stock_event};
 use support::{Record, golden};
 
 /// Some of each kind.
-const GOLDEN: [&str; 8] = [
+const GOLDEN: [&str; 13] = [
     "heartbeat.v1",
+    "heartbeat.v1.located",
     "replay-events.v1",
     "stock-replaced.v1",
     "stock-command-refused.v1.shortfall",
@@ -28,6 +30,10 @@ const GOLDEN: [&str; 8] = [
     "adjust-stock.v1",
     "reserve-stock.v1",
     "release-reservation.v1",
+    "reservation-changed.v1",
+    "reservation-changed.v1.minimal",
+    "safety-stock.v1",
+    "safety-stock.v1.removed",
 ];
 
 fn config() -> ProptestConfig {
@@ -146,7 +152,7 @@ fn time_text() -> impl Strategy<Value = String> {
         .prop_map(|(date, time, offset)| format!("{date}T{time}{offset}"))
 }
 
-/// Reads a record in all three ways: no way panics, and what is understood can be said again.
+/// Reads a record in all five ways: no way panics, and what is understood can be said again.
 fn survive(record: &Record) -> Result<(), TestCaseError> {
     if let Ok(event) = record.read(decode_event) {
         let again = Record::from(encode_event(&event)).read(decode_event);
@@ -159,6 +165,14 @@ fn survive(record: &Record) -> Result<(), TestCaseError> {
     if let Ok(command) = record.read(decode_command) {
         let again = Record::from(encode_command(&command)).read(decode_command);
         prop_assert_eq!(again, Ok(command));
+    }
+    if let Ok(reservation) = record.read(decode_reservation) {
+        let again = Record::from(encode_reservation(&reservation, reservation.created_at));
+        prop_assert_eq!(again.read(decode_reservation), Ok(reservation));
+    }
+    if let Ok(policy) = record.read(decode_safety_stock) {
+        let again = Record::from(encode_safety_stock(&policy)).read(decode_safety_stock);
+        prop_assert_eq!(again, Ok(policy));
     }
     Ok(())
 }
@@ -176,6 +190,24 @@ proptest! {
     fn a_command_survives_the_wire(command in command()) {
         let read = Record::from(encode_command(&command)).read(decode_command);
         prop_assert_eq!(read, Ok(command));
+    }
+
+    #[test]
+    fn a_heartbeat_survives_the_wire(heartbeat in heartbeat()) {
+        let read = Record::from(encode_heartbeat(&heartbeat)).read(decode_heartbeat);
+        prop_assert_eq!(read, Ok(heartbeat));
+    }
+
+    #[test]
+    fn a_reservation_survives_the_wire(reservation in reservation()) {
+        let record = Record::from(encode_reservation(&reservation, reservation.created_at));
+        prop_assert_eq!(record.read(decode_reservation), Ok(reservation));
+    }
+
+    #[test]
+    fn a_policy_survives_the_wire(policy in safety_stock()) {
+        let read = Record::from(encode_safety_stock(&policy)).read(decode_safety_stock);
+        prop_assert_eq!(read, Ok(policy));
     }
 
     #[test]
@@ -200,6 +232,26 @@ proptest! {
         damages in vec(damage(), 1..5),
     ) {
         let mut record = Record::from(encode_command(&command));
+        damages.iter().for_each(|damage| damage.apply(&mut record));
+        survive(&record)?;
+    }
+
+    #[test]
+    fn a_damaged_reservation_never_panics(
+        reservation in reservation(),
+        damages in vec(damage(), 1..5),
+    ) {
+        let mut record = Record::from(encode_reservation(&reservation, reservation.created_at));
+        damages.iter().for_each(|damage| damage.apply(&mut record));
+        survive(&record)?;
+    }
+
+    #[test]
+    fn a_damaged_policy_never_panics(
+        policy in safety_stock(),
+        damages in vec(damage(), 1..5),
+    ) {
+        let mut record = Record::from(encode_safety_stock(&policy));
         damages.iter().for_each(|damage| damage.apply(&mut record));
         survive(&record)?;
     }

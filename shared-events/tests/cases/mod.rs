@@ -1,17 +1,22 @@
 //! What the golden files say.
 
 use shared_events::command::{CommandEnvelope, ReplayEvents};
+use shared_events::ledger::Reservation;
+use shared_events::policy::SafetyStock;
 use shared_events::wire::{
-    OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat, encode_command,
-    encode_event, encode_heartbeat, header,
+    OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat,
+    decode_reservation, decode_safety_stock, encode_command, encode_event, encode_heartbeat,
+    encode_reservation, encode_safety_stock, header,
 };
 use shared_events::{
-    Epoch, Heartbeat, RecordedEvent, Sequence, StockAdjusted, StockEvent, StockReplaced,
+    Epoch, Heartbeat, Location, RecordedEvent, Sequence, StockAdjusted, StockEvent, StockReplaced,
     StoreCommand, Text, Timestamp, Version,
 };
 
 use crate::support::Record;
 
+mod ledger;
+mod policies;
 mod reservations;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -22,6 +27,8 @@ pub(crate) enum Said {
     Event(RecordedEvent),
     Heartbeat(Heartbeat),
     Command(CommandEnvelope),
+    Reservation(Reservation),
+    SafetyStock(SafetyStock),
 }
 
 impl Said {
@@ -30,6 +37,8 @@ impl Said {
             Self::Event(event) => encode_event(event),
             Self::Heartbeat(heartbeat) => encode_heartbeat(heartbeat),
             Self::Command(command) => encode_command(command),
+            Self::Reservation(reservation) => encode_reservation(reservation, ledger::written_at()),
+            Self::SafetyStock(policy) => encode_safety_stock(policy),
         }
     }
 
@@ -39,6 +48,8 @@ impl Said {
             Self::Event(_) => record.read(decode_event).map(Self::Event),
             Self::Heartbeat(_) => record.read(decode_heartbeat).map(Self::Heartbeat),
             Self::Command(_) => record.read(decode_command).map(Self::Command),
+            Self::Reservation(_) => record.read(decode_reservation).map(Self::Reservation),
+            Self::SafetyStock(_) => record.read(decode_safety_stock).map(Self::SafetyStock),
         }
     }
 
@@ -47,8 +58,9 @@ impl Said {
         use header::{CAUSE, ID, SOURCE, SUBJECT, TIME, TRACEPARENT, TYPE};
         match self {
             Self::Event(_) => &[ID, SOURCE, TYPE, SUBJECT, TIME, CAUSE, TRACEPARENT],
-            Self::Heartbeat(_) => &[SOURCE, TYPE],
+            Self::Heartbeat(_) | Self::Reservation(_) => &[SOURCE, TYPE],
             Self::Command(_) => &[ID, TYPE, TIME, TRACEPARENT],
+            Self::SafetyStock(_) => &[TYPE],
         }
     }
 }
@@ -60,6 +72,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
     let asked = |id, command| Said::Command(envelope(id, command));
     vec![
         ("heartbeat.v1", Said::Heartbeat(heartbeat())),
+        ("heartbeat.v1.located", Said::Heartbeat(located())),
         ("replay-events.v1", Said::Command(replay_events())),
         ("stock-adjusted.v1", full(adjusted())),
         ("stock-adjusted.v1.minimal", plain(adjusted_minimal())),
@@ -78,6 +91,12 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
         ("reserve-stock.v1", asked("reserve:c1.0193ab-7/2/north.7", reservations::reserve())),
         ("release-reservation.v1", asked("release:c1.0193ab-7/2", reservations::release())),
         ("fulfil-reservation.v1", asked("fulfil:c1.0193ab-7/2", reservations::fulfil())),
+        ("reservation-changed.v1", Said::Reservation(ledger::reservation())),
+        ("reservation-changed.v1.minimal", Said::Reservation(ledger::minimal())),
+        ("safety-stock.v1", Said::SafetyStock(policies::full())),
+        ("safety-stock.v1.minimal", Said::SafetyStock(policies::minimal())),
+        ("safety-stock.v1.store", Said::SafetyStock(policies::of_a_store())),
+        ("safety-stock.v1.removed", Said::SafetyStock(policies::removed())),
     ]
 }
 
@@ -92,6 +111,11 @@ fn heartbeat() -> Heartbeat {
         sent_at: time("2026-11-21T09:30:01.250Z"),
         location: None,
     }
+}
+
+fn located() -> Heartbeat {
+    let location = Location::from_degrees(52.520_008, -13.4).expect("on the earth");
+    Heartbeat { location: Some(location), ..heartbeat() }
 }
 
 fn replay_events() -> CommandEnvelope {

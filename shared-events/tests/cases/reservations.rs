@@ -14,11 +14,11 @@ use super::{text, time};
 
 const VERSION: Version = Version::new(13);
 
-fn reservation() -> ReservationId {
+pub(super) fn reservation() -> ReservationId {
     "c1.0193ab-7".parse().expect("valid")
 }
 
-fn sku(text: &str) -> Sku {
+pub(super) fn sku(text: &str) -> Sku {
     text.parse().expect("valid")
 }
 

@@ -13,10 +13,17 @@ use shared_events::reservation::{
 };
 use shared_events::wire::valid_traceparent;
 use shared_events::{
-    AdjustStock, Allocation, CommandId, Delta, Epoch, EventId, MAX_UNITS, OnShortfall, OrderId,
-    Quantity, RecordedEvent, Rejection, ReplaceStock, ReservationId, Sequence, Sku, StockAdjusted,
-    StockCommand, StockEvent, StockReplaced, StoreCommand, StoreId, Text, Timestamp, Version,
+    AdjustStock, Allocation, CommandId, Delta, Epoch, EventId, Location, MAX_UNITS, OnShortfall,
+    OrderId, Quantity, RecordedEvent, Rejection, ReplaceStock, ReservationId, Sequence, Sku,
+    StockAdjusted, StockCommand, StockEvent, StockReplaced, StoreCommand, StoreId, Text, Timestamp,
+    Version,
 };
+
+mod ledger;
+mod state;
+
+pub(crate) use ledger::reservation;
+pub(crate) use state::{heartbeat, safety_stock};
 
 fn position() -> impl Strategy<Value = u64> {
     prop_oneof![1..5_u64, 1..=Sequence::MAX.get(), Just(Sequence::MAX.get())]
@@ -77,6 +84,14 @@ fn traceparent() -> impl Strategy<Value = Option<String>> {
     option::of(text.prop_filter("ids are not zero", |text: &String| valid_traceparent(text)))
 }
 
+/// Anywhere, and often at the ends of the map.
+fn location() -> impl Strategy<Value = Location> {
+    let degrees = |limit: f64| prop_oneof![-limit..=limit, Just(-limit), Just(limit), Just(0.0)];
+    (degrees(90.0), degrees(180.0)).prop_map(|(latitude, longitude)| {
+        Location::from_degrees(latitude, longitude).expect("on the earth")
+    })
+}
+
 /// Units here, of the units of a whole line.
 fn part() -> impl Strategy<Value = (i64, i64)> {
     prop_oneof![1..5_i64, 1..=MAX_UNITS, Just(MAX_UNITS)]
@@ -105,6 +120,15 @@ fn allocation() -> impl Strategy<Value = Allocation> {
 fn release_reason() -> impl Strategy<Value = ReleaseReason> {
     use ReleaseReason::{Cancelled, Expired, Incomplete, TimedOut};
     select(&[Cancelled, Expired, TimedOut, Incomplete][..])
+}
+
+fn refusal_reason() -> impl Strategy<Value = RefusalReason> {
+    select(&[RefusalReason::InsufficientStock, RefusalReason::Expired][..])
+}
+
+fn break_reason() -> impl Strategy<Value = BreakReason> {
+    use BreakReason::{Damaged, NotFound, Recounted, Sold};
+    select(&[Sold, Recounted, NotFound, Damaged][..])
 }
 
 fn rejection() -> impl Strategy<Value = Rejection> {
@@ -153,15 +177,12 @@ fn level_event() -> impl Strategy<Value = StockEvent> {
 }
 
 fn reservation_event() -> impl Strategy<Value = StockEvent> {
-    use BreakReason::{Damaged, NotFound, Recounted, Sold};
-    let refusals = select(&[RefusalReason::InsufficientStock, RefusalReason::Expired][..]);
-    let breaks = select(&[Sold, Recounted, NotFound, Damaged][..]);
     let levels = || (version(), delta(), level(), level(), allocation());
     prop_oneof![
         levels().prop_map(|(version, _, on_hand, reserved, allocation)| {
             StockEvent::Reserved(StockReserved { version, on_hand, reserved, allocation })
         }),
-        (allocation(), refusals, level()).prop_map(|(allocation, reason, available)| {
+        (allocation(), refusal_reason(), level()).prop_map(|(allocation, reason, available)| {
             StockEvent::ReservationRefused(ReservationRefused { allocation, reason, available })
         }),
         (levels(), release_reason()).prop_map(|(levels, reason)| {
@@ -173,7 +194,7 @@ fn reservation_event() -> impl Strategy<Value = StockEvent> {
             let fulfilled = ReservationFulfilled { version, delta, on_hand, reserved, allocation };
             StockEvent::Fulfilled(fulfilled)
         }),
-        (levels(), breaks).prop_map(|(levels, reason)| {
+        (levels(), break_reason()).prop_map(|(levels, reason)| {
             let (version, delta, on_hand, reserved, allocation) = levels;
             let broken =
                 ReservationBroken { version, delta, on_hand, reserved, allocation, reason };

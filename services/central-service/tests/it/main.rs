@@ -19,4 +19,6 @@ mod outbound;
 #[cfg(test)]
 mod positions;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod support;

@@ -9,6 +9,7 @@ use axum::Router;
 use central_service::api;
 use central_service::database::{Database, OutboxRow, Reader};
 use central_service::intake::{Intake, Session};
+use central_service::ledger::Settings;
 use central_service::metrics::Metrics;
 use central_service::projection::{Applied, Batch, Projection};
 use central_service::projector::Handle;
@@ -54,12 +55,27 @@ impl Centre {
         bounds: FreshnessBounds,
         gap_grace: Duration,
     ) -> Self {
+        Self::build(folder, log, bounds, gap_grace, settings())
+    }
+
+    /// A centre with a name of its own, which asks for nothing again on its own.
+    pub(crate) fn of(folder: &Path, log: &Arc<dyn EventLog>, settings: Settings) -> Self {
+        Self::build(folder, log, PATIENT, Duration::from_secs(3_600), settings)
+    }
+
+    fn build(
+        folder: &Path,
+        log: &Arc<dyn EventLog>,
+        bounds: FreshnessBounds,
+        gap_grace: Duration,
+        settings: Settings,
+    ) -> Self {
         let metrics = Arc::new(Metrics::default());
         let model = Arc::new(ReadModel::new(bounds));
         let database = Database::open(folder).expect("the folder is free");
         let reader = Arc::new(Mutex::new(database.reader().expect("a reader")));
         let (projection, positions, cluster_id) =
-            Projection::open(database, Arc::clone(&model), gap_grace, settings(), topics())
+            Projection::open(database, Arc::clone(&model), gap_grace, settings, topics())
                 .expect("a sound database");
         let intake = Intake {
             log: Arc::clone(log),

@@ -20,8 +20,8 @@ pub(crate) use app::Running;
 pub(crate) use auditor::Auditor;
 pub(crate) use broker::Moving;
 pub(crate) use centre::{Centre, Picture, file};
-pub(crate) use shop::{Shop, fold};
-pub(crate) use topic::{at, command, heartbeats, publish, raw, records, wait_for};
+pub(crate) use shop::{Shop, digest, fold};
+pub(crate) use topic::{at, command, heartbeats, publish, raw, records, send, wait_for};
 pub(crate) use web::{documented, get};
 
 /// Longest a test waits for something that another thread does.

@@ -34,6 +34,11 @@ pub(crate) fn raw(
         .into_iter()
         .map(|record| Publication { topic: topic.name.clone(), record })
         .collect();
+    send(log, &batch);
+}
+
+/// Publishes until everything is acknowledged, by a new publisher after each failure.
+pub(crate) fn send(log: &dyn EventLog, batch: &[Publication]) {
     let mut acknowledged = 0;
     for _attempt in 0..10_000 {
         let mut publisher = log.publisher().expect("a publisher");
