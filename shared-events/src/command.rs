@@ -10,7 +10,7 @@ use crate::text::Text;
 use crate::timestamp::Timestamp;
 
 /// A change to one item, asked of the store that holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StockCommand {
     /// See [`ReplaceStock`].

@@ -49,6 +49,12 @@ pub struct Reservation {
     /// Why it ended before it was handed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<CloseReason>,
+    /// Whether units are missing that no store could be found to keep.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short: bool,
+    /// Grows with every change, also over the loss of its centre's database: the record with the
+    /// highest is the newest.
+    pub revision: u64,
     /// Whether its centre lost it and knows of it from the stores' events alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rebuilt: bool,
@@ -361,6 +367,11 @@ pub enum Transition {
         reason: CloseReason,
         /// Lines no store could keep.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<Shortfall>,
+    },
+    /// It was confirmed, units are missing since, and no store has them.
+    Short {
+        /// What is missing.
         lines: Vec<Shortfall>,
     },
     /// A store never said what became of its part, and its time is over for certain.

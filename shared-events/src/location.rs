@@ -64,7 +64,6 @@ impl FromStr for Location {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Degrees {
     latitude: f64,
     longitude: f64,

@@ -27,6 +27,9 @@ pub enum Rejection {
         /// The version it has.
         current: Version,
     },
+    /// The store knows another command by this name.
+    #[error("the command id was used before for another command")]
+    CommandIdReused,
     /// The level would leave its bounds.
     #[error("{on_hand} plus {delta} is more than the {MAX_UNITS} units an item can hold")]
     LevelOutOfRange {

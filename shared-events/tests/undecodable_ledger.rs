@@ -11,7 +11,7 @@ use support::{Record, golden};
 const FULL: &str = "reservation-changed.v1";
 const MINIMAL: &str = "reservation-changed.v1.minimal";
 const NOT_THE_KEY: &str = "the key is not the reservation's id";
-const NOT_THE_SOURCE: &str = "the source is not the reservation's centre";
+const NOT_THE_SOURCE: &str = "the source is not the centre the record speaks for";
 
 /// What the reader says against a golden record that is broken in one way.
 fn objection(name: &str, breakage: impl FnOnce(&mut Record)) -> Option<Undecodable> {

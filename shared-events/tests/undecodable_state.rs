@@ -56,6 +56,15 @@ fn data(bytes: impl AsRef<[u8]>) -> impl FnOnce(&mut Record) {
 }
 
 #[test]
+fn a_policy_is_told_by_the_centre_that_changed_it() {
+    const NOT_THE_SOURCE: &str = "the source is not the centre the record speaks for";
+    for name in POLICIES {
+        refused(name, |record| record.set(SOURCE, "/centres/another"), NOT_THE_SOURCE);
+        refused(name, |record| record.set(SOURCE, "/stores/north.7"), NOT_THE_SOURCE);
+    }
+}
+
+#[test]
 fn a_policy_must_have_the_key_of_its_scope() {
     let keys: Vec<_> = POLICIES.iter().map(|name| golden(name).key).collect();
     for (at, name) in POLICIES.into_iter().enumerate() {

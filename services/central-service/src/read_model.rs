@@ -191,19 +191,21 @@ impl ReadModel {
         read(self.shard(sku)).levels.contains_key(sku)
     }
 
-    /// The same, with everything promised of the item there.
-    #[must_use]
-    pub fn explained(
+    /// The same, with a look at everything promised of the item there: a short one, it is locked
+    /// meanwhile.
+    pub fn explained<T>(
         &self,
         seen: &Seen,
         store: StoreIndex,
         sku: &Sku,
         now_ms: i64,
-    ) -> (Shelf, Commitments) {
+        look: impl FnOnce(&Shelf, &Commitments) -> T,
+    ) -> T {
         let policies = read(&self.safety_stocks);
         let items = read(self.shard(sku));
         let shelf = shelf(&items, &policies, seen, store, sku, now_ms);
-        (shelf, items.commitments(store, sku).cloned().unwrap_or_default())
+        let none = Commitments::default();
+        look(&shelf, items.commitments(store, sku).unwrap_or(&none))
     }
 
     /// All stores and how far each can be believed now, in order of their index.
@@ -229,6 +231,13 @@ impl ReadModel {
     #[must_use]
     pub fn has_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Acquire)
+    }
+
+    /// Whether every store has been heard since this centre started, and nothing of any is missing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let stores = read(&self.stores);
+        stores.views.iter().all(|view| view.heard_at.is_some() && view.missing == 0)
     }
 
     pub(crate) fn caught_up(&self) {

@@ -123,7 +123,13 @@ pub fn evolve_allocations(kept: &mut Vec<Allocation>, event: &StockEvent) {
         StockEvent::Released(ReservationReleased { allocation, .. })
         | StockEvent::Fulfilled(ReservationFulfilled { allocation, .. })
         | StockEvent::Broken(ReservationBroken { allocation, .. }) => {
-            kept.retain(|known| !known.is_of(&allocation.reservation_id, allocation.attempt));
+            // From the back: the newest break first, and there may be very many.
+            let ended = kept
+                .iter()
+                .rposition(|known| known.is_of(&allocation.reservation_id, allocation.attempt));
+            if let Some(place) = ended {
+                kept.remove(place);
+            }
         }
         StockEvent::Replaced(_)
         | StockEvent::Adjusted(_)

@@ -96,6 +96,9 @@ pub fn rejected(rejection: &Rejection, by_precondition: bool) -> Problem {
                 .fact("expectedVersion", expected.get())
                 .fact("currentVersion", current.get())
         }
+        Rejection::CommandIdReused => {
+            Problem::new(ErrorCode::CommandIdReused, detail).field("commandId")
+        }
         Rejection::LevelOutOfRange { on_hand, delta } => {
             Problem::new(ErrorCode::LevelOutOfRange, detail)
                 .fact("onHand", on_hand)

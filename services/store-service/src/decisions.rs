@@ -1,6 +1,7 @@
 //! Decisions of one transaction: what each command does to the shelf, with this transaction's changes
 //! laid over it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use inventory_core::allocations::{Ending, end, reserve};
@@ -11,7 +12,8 @@ use shared_events::reservation::{
     StockCommandRefused,
 };
 use shared_events::{
-    Allocation, RecordedEvent, Rejection, ReservationId, Sku, StockCommand, StockEvent, Timestamp,
+    Allocation, CommandId, RecordedEvent, Rejection, ReservationId, Sku, StockCommand, StockEvent,
+    Timestamp,
 };
 
 use crate::journal::{self, Append, NewEvent, RecordedCommand, Verdict};
@@ -86,8 +88,14 @@ impl<'w> Batch<'w> {
             return Ok(Ok(Answer { verdict, repeated: false }));
         };
         let fingerprint = fingerprint(&request.command);
-        if let Some(RecordedCommand { fingerprint: known, verdict }) = self.append.recorded(id)? {
+        let name = inbox_name(id, &request.command);
+        if let Some(RecordedCommand { fingerprint: known, verdict }) =
+            self.append.recorded(&name)?
+        {
             if known != fingerprint {
+                if let Command::Stock(command) = &request.command {
+                    self.tell_refusal(request, command.sku(), &Rejection::CommandIdReused)?;
+                }
                 return Ok(Err(Refusal::CommandIdReused));
             }
             if let (Verdict::Rejected(rejection), Command::Stock(command)) =
@@ -98,7 +106,7 @@ impl<'w> Batch<'w> {
             return Ok(Ok(Answer { verdict, repeated: true }));
         }
         let verdict = self.decide(request)?;
-        self.append.command(id, fingerprint, &verdict)?;
+        self.append.command(&name, fingerprint, &verdict)?;
         Ok(Ok(Answer { verdict, repeated: false }))
     }
 
@@ -225,6 +233,17 @@ impl<'w> Batch<'w> {
             })?);
         }
         Ok(recorded)
+    }
+}
+
+/// The name under which a command is remembered. Reservations' commands are named by centres, all others
+/// by callers, who must not be able to take a centre's name first: theirs have no space.
+fn inbox_name<'a>(id: &'a CommandId, command: &Command) -> Cow<'a, str> {
+    match command {
+        Command::Reserve { .. } | Command::Release(_) | Command::Fulfil(_) => {
+            Cow::Owned(format!("saga {id}"))
+        }
+        Command::Stock(_) | Command::Staff(_) | Command::LetGo { .. } => Cow::Borrowed(id.as_str()),
     }
 }
 

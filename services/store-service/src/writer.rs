@@ -302,6 +302,7 @@ pub fn outcome(answer: &Result<Answer, Refusal>) -> &'static str {
             Rejection::InsufficientStock { .. } => "insufficient_stock",
             Rejection::VersionConflict { .. } => "version_conflict",
             Rejection::LevelOutOfRange { .. } => "level_out_of_range",
+            Rejection::CommandIdReused => "command_id_reused",
         },
         Err(_) => "refused",
     }

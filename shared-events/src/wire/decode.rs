@@ -97,14 +97,23 @@ pub fn decode_reservation(record: &IncomingRecord<'_>) -> Result<Reservation, Un
         RESERVATION_CHANGED => {}
         other => return Err(Undecodable::UnknownType(other.to_owned())),
     }
-    let reservation: Reservation = data(record)?;
+    let mut reservation: Reservation = data(record)?;
     let id = &reservation.reservation_id;
     if record.key != Some(id.as_str().as_bytes()) {
         return Err(broken("the key is not the reservation's id"));
     }
-    if text(record, header::SOURCE)?.strip_prefix("/centres/") != Some(id.centre()) {
-        return Err(broken("the source is not the reservation's centre"));
+    require_centre(record, id.centre())?;
+    let units = 1..=MAX_UNITS;
+    let lines = reservation.lines.iter().all(|line| {
+        (1..=reservation.line_count).contains(&line.line) && units.contains(&line.quantity)
+    });
+    let allocations =
+        reservation.allocations.iter().all(|one| one.attempt > 0 && units.contains(&one.quantity));
+    if !lines || !allocations || !(1..=MAX_LINES).contains(&reservation.line_count) {
+        return Err(broken("lines, attempts or units out of range"));
     }
+    // A broken trace context costs the trace, never the record.
+    reservation.traceparent = reservation.traceparent.filter(|text| valid_traceparent(text));
     Ok(reservation)
 }
 
@@ -121,6 +130,7 @@ pub fn decode_safety_stock(record: &IncomingRecord<'_>) -> Result<SafetyStock, U
     if record.key != Some(policy.scope.key().as_bytes()) {
         return Err(broken("the key is not the policy's scope"));
     }
+    require_centre(record, policy.changed_by.as_str())?;
     if policy.units.is_some_and(|units| !(0..=MAX_UNITS).contains(&units)) {
         return Err(broken("units out of range"));
     }
@@ -212,7 +222,7 @@ fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {
             Rejection::LevelOutOfRange { on_hand, delta } => {
                 units.contains(&on_hand) && units.contains(&delta)
             }
-            Rejection::VersionConflict { .. } => true,
+            Rejection::VersionConflict { .. } | Rejection::CommandIdReused => true,
         },
         _ => true,
     };
@@ -242,6 +252,14 @@ fn require_items<'a>(skus: impl IntoIterator<Item = &'a Sku>) -> Result<(), Unde
         Ok(())
     } else {
         Err(broken("no items, too many, or one of them twice"))
+    }
+}
+
+fn require_centre(record: &IncomingRecord<'_>, centre: &str) -> Result<(), Undecodable> {
+    if text(record, header::SOURCE)?.strip_prefix("/centres/") == Some(centre) {
+        Ok(())
+    } else {
+        Err(broken("the source is not the centre the record speaks for"))
     }
 }
 

@@ -82,7 +82,12 @@ pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
     }
 }
 
-/// The record of a reservation's change: all there is to say of it, its history included.
+/// Most bytes of a reservation's record; beyond, it tells how things stand and leaves out how they came
+/// about. The broker takes twice as much.
+const MAX_RESERVATION_BYTES: usize = 4 * 1024 * 1024;
+
+/// The record of a reservation's change: all there is to say of it. One that was asked of very many
+/// stores (4 MiB of JSON) is told without its history and without allocations that ended.
 ///
 /// # Panics
 /// Never: a reservation is plain data.
@@ -90,7 +95,7 @@ pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
 pub fn encode_reservation(reservation: &Reservation, at: Timestamp) -> OutgoingRecord {
     let id = &reservation.reservation_id;
     let mut headers = Headers::new(
-        format!("{id}/{}", reservation.history.len()),
+        format!("{id}/{}", reservation.revision),
         format!("/centres/{}", id.centre()),
         RESERVATION_CHANGED,
         at.to_string(),
@@ -99,7 +104,14 @@ pub fn encode_reservation(reservation: &Reservation, at: Timestamp) -> OutgoingR
     if let Some(traceparent) = &reservation.traceparent {
         headers.add(header::TRACEPARENT, traceparent);
     }
-    let value = serde_json::to_vec(reservation).expect("a reservation is plain data");
+    let json = |reservation| serde_json::to_vec(reservation).expect("a reservation is plain data");
+    let mut value = json(reservation);
+    if value.len() > MAX_RESERVATION_BYTES {
+        let mut short = reservation.clone();
+        short.history.clear();
+        short.allocations.retain(|one| one.state.is_open() || one.state.covers());
+        value = json(&short);
+    }
     OutgoingRecord { key: id.as_str().into(), headers: headers.0, value: Some(value) }
 }
 

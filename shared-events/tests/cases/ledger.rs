@@ -32,6 +32,8 @@ pub(crate) fn reservation() -> Reservation {
         commands: 5,
         confirmed_at: Some(time("2026-11-21T09:30:01.000Z")),
         closed: Some(CloseReason::Expired),
+        short: true,
+        revision: 1_790_000_000_015,
         rebuilt: true,
         traceparent: Some(TRACE.to_owned()),
         history: asking().into_iter().chain(answers()).chain(ending()).collect(),
@@ -55,6 +57,8 @@ pub(crate) fn minimal() -> Reservation {
         commands: 0,
         confirmed_at: None,
         closed: None,
+        short: false,
+        revision: 1_790_000_000_000,
         rebuilt: false,
         traceparent: None,
         history: vec![step(Transition::Requested, ReservationState::Requested)],
@@ -158,7 +162,7 @@ fn answers() -> [Step; 5] {
     ]
 }
 
-fn ending() -> [Step; 5] {
+fn ending() -> [Step; 6] {
     let (store_id, answer_by) = (store("north.7"), overdue());
     let skus = vec![sku("Käse 5 kg"), sku("ABC-1")];
     let fulfilling = Transition::Fulfilling {
@@ -177,11 +181,13 @@ fn ending() -> [Step; 5] {
         answer_by,
     };
     let short = Shortfall { line: 2, sku: sku("ABC-1"), requested: 1, available: 0 };
-    let rejected = Transition::Closed { reason: CloseReason::Rejected, lines: vec![short] };
+    let rejected = Transition::Closed { reason: CloseReason::Rejected, lines: vec![short.clone()] };
+    let short = Transition::Short { lines: vec![short] };
     let cancelled = Transition::Closed { reason: CloseReason::Cancelled, lines: Vec::new() };
     [
         step(fulfilling, ReservationState::Confirmed),
         step(releasing, ReservationState::Confirmed),
+        step(short, ReservationState::Short),
         step(rejected, ReservationState::Rejected),
         step(cancelled, ReservationState::Released),
         step(Transition::Lapsed { attempt: 1, store_id }, ReservationState::Released),

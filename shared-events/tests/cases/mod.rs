@@ -60,7 +60,7 @@ impl Said {
             Self::Event(_) => &[ID, SOURCE, TYPE, SUBJECT, TIME, CAUSE, TRACEPARENT],
             Self::Heartbeat(_) | Self::Reservation(_) => &[SOURCE, TYPE],
             Self::Command(_) => &[ID, TYPE, TIME, TRACEPARENT],
-            Self::SafetyStock(_) => &[TYPE],
+            Self::SafetyStock(_) => &[SOURCE, TYPE],
         }
     }
 }
@@ -86,6 +86,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
         ("stock-command-refused.v1.shortfall", full(reservations::shortfall())),
         ("stock-command-refused.v1.conflict", full(reservations::conflict())),
         ("stock-command-refused.v1.range", full(reservations::out_of_range())),
+        ("stock-command-refused.v1.reused", full(reservations::reused())),
         ("replace-stock.v1", asked("web:replace-1", reservations::replace())),
         ("adjust-stock.v1", asked("web:adjust-1", reservations::adjust())),
         ("reserve-stock.v1", asked("reserve:c1.0193ab-7/2/north.7", reservations::reserve())),

@@ -95,6 +95,10 @@ pub(crate) fn conflict() -> StockEvent {
     command_refused(Rejection::VersionConflict { expected: Version::ZERO, current: VERSION })
 }
 
+pub(crate) fn reused() -> StockEvent {
+    command_refused(Rejection::CommandIdReused)
+}
+
 pub(crate) fn out_of_range() -> StockEvent {
     command_refused(Rejection::LevelOutOfRange { on_hand: MAX_UNITS, delta: 1 })
 }

@@ -9,7 +9,7 @@ use shared_events::ledger::{
     AllocationState, Answer, CloseReason, LedgerAllocation, Reason, Reservation, ReservationLine,
     ReservationState, Shortfall, Step, Transition,
 };
-use shared_events::reservation::WantedLine;
+use shared_events::reservation::{MAX_LINES, WantedLine};
 use shared_events::{Epoch, Sequence};
 
 use super::{
@@ -150,6 +150,7 @@ fn transition() -> impl Strategy<Value = Transition> {
         5 => answered(),
         1 => (close_reason(), vec(shortfall(), 0..3))
             .prop_map(|(reason, lines)| Transition::Closed { reason, lines }),
+        1 => vec(shortfall(), 0..3).prop_map(|lines| Transition::Short { lines }),
         1 => (1..=u32::MAX, store())
             .prop_map(|(attempt, store_id)| Transition::Lapsed { attempt, store_id }),
     ]
@@ -168,13 +169,14 @@ pub(crate) fn reservation() -> impl Strategy<Value = Reservation> {
     let names = (reservation_id(), order_id(), traceparent());
     let times = (time(), time(), option::of(time()));
     let wishes = (option::of(store()), option::of(location()), any::<bool>());
-    let standing = (state(), option::of(close_reason()), any::<bool>(), any::<u32>(), 1..=u32::MAX);
+    let standing = (state(), option::of(close_reason()), any::<(bool, bool)>(), any::<u32>());
+    let revision = 0..=1_u64 << 53;
     let lists = (vec(line(), 0..3), vec(ledger_allocation(), 0..3), vec(step(), 0..5));
-    (names, times, wishes, standing, lists).prop_map(
-        |(names, (created_at, expires_at, confirmed_at), wishes, standing, lists)| {
+    (names, times, wishes, standing, revision, lists).prop_map(
+        |(names, (created_at, expires_at, confirmed_at), wishes, standing, revision, lists)| {
             let (reservation_id, order_id, traceparent) = names;
             let (store_id, near, allow_split) = wishes;
-            let (state, closed, rebuilt, commands, line_count) = standing;
+            let (state, closed, (rebuilt, short), commands) = standing;
             let (lines, allocations, history) = lists;
             Reservation {
                 reservation_id,
@@ -185,12 +187,14 @@ pub(crate) fn reservation() -> impl Strategy<Value = Reservation> {
                 store_id,
                 near,
                 allow_split,
-                line_count,
+                line_count: MAX_LINES,
                 lines,
                 allocations,
                 commands,
                 confirmed_at,
                 closed,
+                short,
+                revision,
                 rebuilt,
                 traceparent,
                 history,

@@ -134,6 +134,7 @@ fn break_reason() -> impl Strategy<Value = BreakReason> {
 
 fn rejection() -> impl Strategy<Value = Rejection> {
     prop_oneof![
+        Just(Rejection::CommandIdReused),
         (level(), level(), level()).prop_map(|(requested, available, on_hand)| {
             Rejection::InsufficientStock { requested, available, on_hand }
         }),

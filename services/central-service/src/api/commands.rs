@@ -8,14 +8,16 @@ use serde::Serialize;
 use service_kit::extract::{Json, Path};
 use service_kit::fingerprint::fingerprint;
 use service_kit::{ErrorCode, Problem};
-use shared_events::command::CommandEnvelope;
-use shared_events::{CommandId, Sku, StoreCommand, StoreId, Timestamp};
+use shared_events::{CommandId, Sku, StoreId, Timestamp};
 use stock_http::headers::{entity_tag, mark_repeated, traceparent, wait};
 use stock_http::{Accepted, AdjustBody, ParsedCommand, ReplaceBody, rejected};
 use utoipa::ToSchema;
 
 use super::{State, now, read, refused, require_ready, unknown_store};
-use crate::ledger::{Ask, CommandAnswer, Refusal, StockCommandRecord, StockOutcome};
+use crate::ledger::{Ask, CommandAnswer, Refusal, StockCommandRecord, StockOutcome, resend_after};
+
+/// A store that has not answered for so long gets the command once more.
+const SENT_AGAIN_AFTER_MS: u64 = 10_000;
 
 /// A command on its way, or with its verdict.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,7 +53,8 @@ impl CommandView {
             Some(Ok(accepted)) => ("accepted", Some(accepted), None),
             Some(Err(problem)) => ("refused", None, Some(problem)),
         };
-        let StockCommandRecord { command_id, store_id, sku, issued_at, .. } = record;
+        let StockCommandRecord { command_id, store_id, command, issued_at, .. } = record;
+        let sku = command.sku().clone();
         Self { command_id, store_id, sku, state, issued_at, accepted, problem }
     }
 }
@@ -73,7 +76,7 @@ fn verdict(
             discrepancy,
         } => Ok(Accepted {
             store_id: record.store_id.clone(),
-            sku: record.sku.clone(),
+            sku: record.command.sku().clone(),
             quantity: *on_hand,
             event_id: event_id.clone(),
             sequence: *sequence,
@@ -83,7 +86,7 @@ fn verdict(
             reserved: *reserved,
             available: available(*on_hand, *reserved),
             discrepancy: Some(*discrepancy).filter(|units| *units != 0),
-            broken_reservations: record.broken.len(),
+            broken_reservations: usize::try_from(record.broken).unwrap_or(usize::MAX),
         }),
     })
 }
@@ -172,24 +175,20 @@ async fn carry(
     });
     let now = now();
     let record = StockCommandRecord {
-        command_id: id.clone(),
+        command_id: id,
         store_id: store.clone(),
-        sku: command.sku().clone(),
         fingerprint: fingerprint(&(&store, &command)),
         issued_at: now,
-        broken: Vec::new(),
-        outcome: None,
-    };
-    let envelope = CommandEnvelope {
-        id,
-        store,
-        issued_at: now,
+        command,
         traceparent: traceparent(headers),
-        command: StoreCommand::Stock(command),
+        sent: 1,
+        answer_by: now.plus_millis(resend_after(SENT_AGAIN_AFTER_MS, 0)),
+        broken: 0,
+        broken_through: 0,
+        outcome: None,
     };
     let wait = wait(headers);
     let asked = state.ledger.stock_command(|reply| Ask::StockCommand {
-        envelope: Box::new(envelope),
         record: Box::new(record),
         wait: wait.is_some(),
         reply,

@@ -85,21 +85,23 @@ pub(super) async fn explain(
 ) -> Result<Json<Explanation>, Problem> {
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let now_ms = now().unix_millis();
-    let (shelf, commitments) = state.model.explained(&seen, index, &sku, now_ms);
+    let policy = policy(&state, &store, &sku);
+    let (units, terms) = state.model.explained(&seen, index, &sku, now_ms, |shelf, promised| {
+        (shelf.terms, terms(&store, policy, shelf, promised, now_ms))
+    });
     Ok(Json(Explanation {
-        available: shelf.terms.available(),
-        sellable: shelf.terms.sellable,
+        available: units.available(),
+        sellable: units.sellable,
         freshness: FreshnessView::new(&seen),
-        terms: terms(&state, &store, &sku, &shelf, &commitments, now_ms),
+        terms,
         store_id: store,
         sku,
     }))
 }
 
 fn terms(
-    state: &State,
     store: &StoreId,
-    sku: &Sku,
+    policy: String,
     shelf: &Shelf,
     commitments: &Commitments,
     now_ms: i64,
@@ -148,7 +150,7 @@ fn terms(
         Term {
             term: "safetyStock",
             units: -units.safety_stock,
-            because: policy(state, store, sku),
+            because: policy,
             event_id: None,
             reservations: Vec::new(),
         },

@@ -10,7 +10,7 @@ use shared_events::policy::{SafetyStock, Scope};
 use shared_events::{CentreId, MAX_UNITS, Sku, StoreId, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{State, refused};
+use super::{State, refused, require_ready};
 use crate::ledger::Ask;
 
 /// What a policy applies to: the chain, a store, an item, or an item in a store.
@@ -127,6 +127,7 @@ pub(super) async fn remove(
 ) -> Result<Json<PolicyView>, Problem> {
     let scope = Scope::from(scope);
     if state.model.safety_stocks(|all| all.get(&scope).is_none()) {
+        require_ready(&state)?;
         let detail = "there is no safety stock policy of exactly this scope";
         return Err(Problem::new(ErrorCode::NotFound, detail));
     }

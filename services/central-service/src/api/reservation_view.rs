@@ -33,9 +33,10 @@ pub(super) struct ReservationView {
     lines: Vec<LineView>,
     /// What each store was asked to keep, and what became of it.
     allocations: Vec<AllocationView>,
-    /// What happened, in order.
-    #[schema(value_type = Vec<Object>)]
-    history: Vec<Step>,
+    /// What happened, in order; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    history: Option<Vec<Step>>,
 }
 
 /// One line: all units of one item.
@@ -122,10 +123,17 @@ impl ReservationView {
             expires_at: reservation.expires_at,
             lines,
             allocations: allocations.collect(),
-            history: reservation.history,
+            history: Some(reservation.history),
             reservation_id: reservation.reservation_id,
             order_id: reservation.order_id,
         }
+    }
+}
+
+impl ReservationView {
+    /// As lists have it.
+    pub(super) fn without_history(self) -> Self {
+        Self { history: None, ..self }
     }
 }
 

@@ -8,12 +8,14 @@ use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use inventory_core::saga::requests::{Illegal, name};
-use inventory_core::saga::{Wish, state_at};
+use inventory_core::saga::{Wish, state_at, units};
 use serde::{Deserialize, Serialize};
 use service_kit::extract::{Json, OptionalJson, Path, Query, page_limit};
 use service_kit::fingerprint::fingerprint;
 use service_kit::{ErrorCode, Problem};
-use shared_events::ledger::{Reservation, ReservationState, Transition};
+use shared_events::ledger::{
+    AllocationState, LedgerAllocation, Reservation, ReservationState, Transition,
+};
 use shared_events::reservation::MAX_LINES;
 use shared_events::{
     CommandId, Location, MAX_UNITS, OrderId, ReservationId, Sku, StoreId, Timestamp,
@@ -102,12 +104,16 @@ pub(super) async fn reserve(
     });
     let (reservation, repeated) = outcome(asked.await.map_err(refused)?, wait).await;
     let now = now();
-    let status = match state_at(&reservation, now) {
-        ReservationState::Rejected => return Ok(marked(rejected(&reservation), repeated)),
-        ReservationState::Requested => StatusCode::ACCEPTED,
-        _ => StatusCode::CREATED,
+    let response = match state_at(&reservation, now) {
+        ReservationState::Rejected => rejected(&reservation),
+        ReservationState::Requested => shown(StatusCode::ACCEPTED, reservation, now),
+        _ if reservation.confirmed_at.is_some() => shown(StatusCode::CREATED, reservation, now),
+        state => {
+            let detail = format!("the reservation is {}: it was never confirmed", name(state));
+            in_state(detail, &reservation).into_response()
+        }
     };
-    Ok(marked(shown(status, reservation, now), repeated))
+    Ok(marked(response, repeated))
 }
 
 /// A reservation's name follows from the caller's key, so that a repeat finds it even in a ledger that
@@ -201,7 +207,11 @@ pub(super) async fn reservation(
     require_ours(&state, &id)?;
     let wanted = id.clone();
     let found = read(&state, move |reader| reader.reservation(&wanted)).await?;
-    let reservation = found.ok_or_else(|| unknown(&id))?;
+    let Some(reservation) = found else {
+        // It may only not have been read yet.
+        require_ready(&state)?;
+        return Err(unknown(&id));
+    };
     Ok(axum::Json(ReservationView::new(reservation, now())).into_response())
 }
 
@@ -250,13 +260,14 @@ pub(super) async fn reservations(
     let limit = page_limit(query.limit)?;
     let wanted = query.state;
     let filter = Filter { order_id: query.order_id, state: wanted, after: query.after };
-    let page = read(&state, move |reader| reader.reservations(&filter, limit)).await?;
-    let next = page.get(limit - 1).map(|last| last.reservation_id.clone());
+    let (page, more) = read(&state, move |reader| reader.reservations(&filter, limit)).await?;
+    let next = page.last().filter(|_| more).map(|last| last.reservation_id.clone());
     let now = now();
     // What has expired a moment ago is written down a moment later.
     let as_wanted = |known: &Reservation| wanted.is_none_or(|state| state_at(known, now) == state);
     let page = page.into_iter().filter(as_wanted);
-    let reservations = page.map(|known| ReservationView::new(known, now)).collect();
+    let reservations = page.map(|known| ReservationView::new(known, now).without_history());
+    let reservations = reservations.collect();
     Ok(axum::Json(Reservations { reservations, next }))
 }
 
@@ -293,28 +304,34 @@ pub(super) async fn fulfil(
     OptionalJson(body): OptionalJson<FulfilBody>,
 ) -> Result<Response, Problem> {
     require_ours(&state, &id)?;
-    let named = body.skus.as_ref().is_none_or(|skus| (1..=1_000).contains(&skus.len()));
-    if !named {
+    require_ready(&state)?;
+    let most = usize::try_from(MAX_LINES).unwrap_or(usize::MAX);
+    if body.skus.as_ref().is_some_and(|skus| !(1..=most).contains(&skus.len())) {
         let detail = format!("skus names 1 to {MAX_LINES} items; leave it out for all");
         return Err(Problem::new(ErrorCode::InvalidField, detail).field("skus"));
     }
     let key = idempotency_key(&headers)?;
     let request = key.map(|key| request(&format!("fulfil:{id}"), &key, &body));
     let wait = wait(&headers);
+    let named = body.skus.unwrap_or_default();
     let asked = state.ledger.reservation(|reply| Ask::Fulfil {
         id,
         request,
-        skus: body.skus.unwrap_or_default(),
+        skus: named.clone(),
         wait: wait.is_some(),
         reply,
     });
     let (reservation, repeated) = outcome(asked.await.map_err(refused)?, wait).await;
-    let status = if inventory_core::saga::is_settled(&reservation) {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
+    let response = match handed_over(&reservation, &named) {
+        Some(true) => shown(StatusCode::OK, reservation, now()),
+        None => shown(StatusCode::ACCEPTED, reservation, now()),
+        Some(false) => {
+            let detail =
+                "a store could not hand over all that was named; `lines` tells what is left";
+            in_state(detail.to_owned(), &reservation).into_response()
+        }
     };
-    Ok(marked(shown(status, reservation, now()), repeated))
+    Ok(marked(response, repeated))
 }
 
 /// The customer does not want it any more. Again is no error.
@@ -332,6 +349,7 @@ pub(super) async fn cancel(
     Path(id): Path<ReservationId>,
 ) -> Result<Response, Problem> {
     require_ours(&state, &id)?;
+    require_ready(&state)?;
     let asked = state.ledger.reservation(|reply| Ask::Cancel { id, reply });
     let Answer { reservation, .. } = asked.await.map_err(refused)?;
     Ok(shown(StatusCode::OK, reservation, now()))
@@ -347,6 +365,26 @@ async fn outcome(answer: Answer, wait: Option<Duration>) -> (Reservation, bool) 
         Ok(Ok(settled)) => (settled, repeated),
         _ => (reservation, repeated),
     }
+}
+
+/// Whether the customer has all that was named; `None` while stores have still to answer.
+fn handed_over(reservation: &Reservation, named: &[Sku]) -> Option<bool> {
+    let named = |sku: &Sku| named.is_empty() || named.contains(sku);
+    let on_its_way =
+        |known: &LedgerAllocation| known.state == AllocationState::Fulfilling && named(&known.sku);
+    if reservation.allocations.iter().any(on_its_way) {
+        return None;
+    }
+    let has = units(reservation, |known| known.state == AllocationState::Fulfilled);
+    let mut lines = reservation.lines.iter().filter(|line| named(&line.sku));
+    Some(lines.all(|line| has.get(&line.line).is_some_and(|units| *units >= line.quantity)))
+}
+
+/// What was asked does not fit the state it is in.
+fn in_state(detail: String, reservation: &Reservation) -> Problem {
+    Problem::new(ErrorCode::ReservationState, detail)
+        .fact("reservationId", reservation.reservation_id.as_str())
+        .fact("state", name(state_at(reservation, now())))
 }
 
 fn shown(status: StatusCode, reservation: Reservation, now: Timestamp) -> Response {
@@ -390,7 +428,9 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::UnknownReservation(_) => Problem::new(ErrorCode::UnknownReservation, detail),
         Refusal::Illegal { illegal, reservation } => {
             let (code, sku) = match &illegal {
-                Illegal::Ended { .. } => (ErrorCode::ReservationState, None),
+                Illegal::Ended { .. }
+                | Illegal::NotConfirmed { .. }
+                | Illegal::HandingOver { .. } => (ErrorCode::ReservationState, None),
                 Illegal::NotKept { sku, .. } => (ErrorCode::ReservationState, Some(sku)),
                 Illegal::UnknownItem { sku } => (ErrorCode::UnknownItem, Some(sku)),
             };

@@ -68,13 +68,17 @@ pub struct Filter {
     pub after: Option<ReservationId>,
 }
 
-/// Reservations in order of id.
+/// Most bytes of documents that one list reads; it then has fewer reservations.
+const LIST_BYTES: usize = 8 * 1024 * 1024;
+
+/// Reservations in order of id, and whether there are more.
 pub(super) fn list(
     connection: &Connection,
     filter: &Filter,
     limit: usize,
-) -> Result<Vec<Reservation>, Error> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+) -> Result<(Vec<Reservation>, bool), Error> {
+    // One more than wanted, to know whether there is one.
+    let rows = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
     let after = filter.after.as_ref().map_or("", ReservationId::as_str);
     let order = filter.order_id.as_ref().map(OrderId::as_str);
     let state = filter.state.map(state_name);
@@ -89,12 +93,17 @@ pub(super) fn list(
          ORDER BY reservation_id LIMIT ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut found = statement.query(params![after, limit, order, state])?;
-    let mut reservations = Vec::new();
+    let mut found = statement.query(params![after, rows, order, state])?;
+    let (mut reservations, mut bytes) = (Vec::new(), 0_usize);
     while let Some(row) = found.next()? {
-        reservations.push(parsed(&row.get::<_, String>(0)?)?);
+        if reservations.len() == limit || bytes > LIST_BYTES {
+            return Ok((reservations, true));
+        }
+        let document: String = row.get(0)?;
+        bytes = bytes.saturating_add(document.len());
+        reservations.push(parsed(&document)?);
     }
-    Ok(reservations)
+    Ok((reservations, false))
 }
 
 impl Write<'_> {

@@ -60,11 +60,16 @@ impl Reader {
         ledger::reservation(&self.connection, id)
     }
 
-    /// Reservations of the ledger, in order of id.
+    /// Reservations of the ledger, in order of id, and whether there are more: as many as were asked
+    /// for, or fewer where they are large.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn reservations(&self, filter: &Filter, limit: usize) -> Result<Vec<Reservation>, Error> {
+    pub fn reservations(
+        &self,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<(Vec<Reservation>, bool), Error> {
         ledger::list(&self.connection, filter, limit)
     }
 

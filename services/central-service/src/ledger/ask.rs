@@ -3,7 +3,6 @@
 use inventory_core::saga::requests::{self, Illegal};
 use inventory_core::saga::{self, Wish};
 use service_kit::fingerprint::Fingerprint;
-use shared_events::command::CommandEnvelope;
 use shared_events::ledger::{Reservation, Transition};
 use shared_events::policy::{SafetyStock, Scope};
 use shared_events::{ReservationId, Sku, Timestamp};
@@ -61,8 +60,6 @@ pub enum Ask {
     /// Carry a stock command to its store.
     StockCommand {
         /// The command.
-        envelope: Box<CommandEnvelope>,
-        /// What is kept of it.
         record: Box<StockCommandRecord>,
         /// Whether to wait.
         wait: bool,
@@ -151,8 +148,8 @@ impl Ledger {
                 let outcome = self.cancel(&id, now, database)?;
                 self.pending.push(Pending::Reservation { id, outcome, wait: false, reply });
             }
-            Ask::StockCommand { envelope, record, wait, reply } => {
-                let outcome = self.carry(*envelope, *record, wait, database)?;
+            Ask::StockCommand { record, wait, reply } => {
+                let outcome = Box::new(self.carry(*record, wait, database)?);
                 self.pending.push(Pending::StockCommand { outcome, reply });
             }
             Ask::SafetyStock { scope, units, reply } => {
@@ -172,22 +169,27 @@ impl Ledger {
         database: &Database,
     ) -> Result<Result<bool, Refusal>, Error> {
         let known = self.find(id, database)?;
-        if let Some(request) = request {
-            match self.is_repeated(&request, database)? {
+        if let Some(request) = &request {
+            match self.is_repeated(request, database)? {
                 Ok(false) => {}
                 decided => return Ok(decided),
             }
-            self.unwritten.requests.insert(request.key, request.fingerprint);
         }
         if known {
             // The key's name is all that a ledger that was lost has left of the request.
             let same = self.running.get(id).is_some_and(|known| known.order_id == wish.order_id);
-            return Ok(if same { Ok(true) } else { Err(Refusal::KeyReused) });
+            if !same {
+                return Ok(Err(Refusal::KeyReused));
+            }
+        } else {
+            self.running.insert(id.clone(), saga::begin(id.clone(), wish, now));
+            self.unwritten.reservations.insert(id.clone());
+            self.touched.insert(id.clone());
         }
-        self.running.insert(id.clone(), saga::begin(id.clone(), wish, now));
-        self.unwritten.reservations.insert(id.clone());
-        self.touched.insert(id.clone());
-        Ok(Ok(false))
+        if let Some(request) = request {
+            self.unwritten.requests.insert(request.key, request.fingerprint);
+        }
+        Ok(Ok(known))
     }
 
     fn fulfil(

@@ -37,7 +37,7 @@ use crate::read_model::ReadModel;
 
 pub use ask::{Answer, Ask, CommandAnswer, Refusal, Request};
 use stock_command::StockCommands;
-pub use stock_command::{StockCommandRecord, StockOutcome};
+pub use stock_command::{StockCommandRecord, StockOutcome, resend_after};
 use unwritten::{Pending, Unwritten};
 
 /// How a ledger works.
@@ -91,6 +91,8 @@ pub struct Ledger {
     unwritten: Unwritten,
     pending: Vec<Pending>,
     waiting: HashMap<ReservationId, Vec<oneshot::Sender<Reservation>>>,
+    /// Brought into memory by the running transaction.
+    looked_at: BTreeSet<ReservationId>,
 }
 
 impl Ledger {
@@ -110,6 +112,7 @@ impl Ledger {
             unwritten: Unwritten::default(),
             pending: Vec::new(),
             waiting: HashMap::new(),
+            looked_at: BTreeSet::new(),
         }
     }
 
@@ -154,7 +157,7 @@ impl Ledger {
     ) -> Result<(), Error> {
         // Also of an event known before: a store that has executed a command answers by it again.
         if let Some(answered) = self.stock_commands.heard(recorded) {
-            self.unwritten.stock_commands.push(answered);
+            self.unwritten.stock_commands.insert(answered);
         }
         let Some(said) = recorded.event.allocation().filter(|_| new) else {
             return Ok(());
@@ -184,6 +187,7 @@ impl Ledger {
         if !self.model.has_caught_up() {
             return;
         }
+        self.send_again(now);
         while let Some((at, id)) = self.due.first()
             && *at <= now
         {
@@ -203,6 +207,13 @@ impl Ledger {
             let Some(reservation) = self.running.get(id) else {
                 return;
             };
+            if saga::is_doubtful(reservation)
+                && now < reservation.expires_at
+                && !self.model.is_complete()
+            {
+                // What a store has still to tell may be what is missing.
+                return;
+            }
             let timing = &self.settings.timing;
             if let Some(transition) = saga::next(reservation, now, timing) {
                 self.apply(id, transition, now);
@@ -223,8 +234,8 @@ impl Ledger {
                         self.apply(id, asked, now);
                     }
                 }
-                Err(shortfalls) => match saga::requests::reject(reservation, shortfalls) {
-                    Some(rejected) => self.apply(id, rejected, now),
+                Err(shortfalls) => match saga::requests::unsourced(reservation, shortfalls) {
+                    Some(told) => self.apply(id, told, now),
                     None => return,
                 },
             }
@@ -301,6 +312,7 @@ impl Ledger {
         let Some(reservation) = database.reservation(id)? else {
             return Ok(false);
         };
+        self.looked_at.insert(id.clone());
         self.running.insert(id.clone(), reservation);
         Ok(true)
     }
@@ -310,10 +322,16 @@ impl Ledger {
         let Some(reservation) = self.running.get(id) else {
             return;
         };
-        let again = (reservation.state == ReservationState::Short)
-            .then(|| now.plus_millis(self.settings.source_again_ms));
-        let due = saga::due(reservation, &self.settings.timing);
-        if let Some(at) = due.into_iter().chain(again).min() {
+        let again = now.plus_millis(self.settings.source_again_ms);
+        let due = match saga::due(reservation, &self.settings.timing) {
+            // It waits for what stores have still to tell.
+            Some(_) if saga::is_doubtful(reservation) => Some(again),
+            due if reservation.state == ReservationState::Short => {
+                due.into_iter().chain([again]).min()
+            }
+            due => due,
+        };
+        if let Some(at) = due {
             self.due.insert((at, id.clone()));
             self.due_at.insert(id.clone(), at);
         }
@@ -366,6 +384,7 @@ const fn command_number(transition: &Transition) -> Option<u32> {
         | Transition::Rebuilt
         | Transition::Answered { .. }
         | Transition::Closed { .. }
+        | Transition::Short { .. }
         | Transition::Lapsed { .. } => None,
     }
 }

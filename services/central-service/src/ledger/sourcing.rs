@@ -70,9 +70,11 @@ impl Ledger {
                 }
             }
         }
+        let bound = saga::bound_to(reservation);
         let offer = |(store, mut units): (StoreIndex, Vec<i64>)| {
             let Seen { view, freshness, .. } = stores.get(store.place())?;
-            if !self.may_be_asked(reservation, &view.id, now) {
+            let together = bound.is_empty() || bound.contains(&view.id);
+            if !together || !self.may_be_asked(reservation, &view.id, now) {
                 return None;
             }
             for (units, line) in units.iter_mut().zip(missing) {

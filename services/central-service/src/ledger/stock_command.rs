@@ -1,11 +1,13 @@
 //! Stock commands carried to their stores for callers who know the centre only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use service_kit::fingerprint::Fingerprint;
 use shared_events::command::CommandEnvelope;
-use shared_events::{CommandId, RecordedEvent, Rejection, Sku, StockEvent, StoreId, Timestamp};
+use shared_events::{
+    CommandId, RecordedEvent, Rejection, StockCommand, StockEvent, StoreCommand, StoreId, Timestamp,
+};
 use tokio::sync::oneshot;
 
 use super::unwritten::send;
@@ -20,14 +22,23 @@ pub struct StockCommandRecord {
     pub command_id: CommandId,
     /// The store.
     pub store_id: StoreId,
-    /// The item.
-    pub sku: Sku,
     /// Names what was asked.
     pub fingerprint: Fingerprint,
     /// When it was taken.
     pub issued_at: Timestamp,
-    /// Events by which the store broke promises for it, by their place in its journal.
-    pub broken: Vec<u64>,
+    /// What is asked.
+    pub command: StockCommand,
+    /// W3C trace context of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// How often it was sent.
+    pub sent: u32,
+    /// When it is sent again, unless the store has answered.
+    pub answer_by: Timestamp,
+    /// Promises the store broke for it, so far.
+    pub broken: u64,
+    /// The newest event that said so, by its place in the store's journal.
+    pub broken_through: u64,
     /// What the store decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<StockOutcome>,
@@ -58,64 +69,63 @@ pub enum StockOutcome {
     Refused(Rejection),
 }
 
+/// How long after a command was sent so many times it is sent again, in milliseconds: each time twice as
+/// long, at most five minutes.
+#[must_use]
+pub fn resend_after(first_ms: u64, sent: u32) -> u64 {
+    first_ms.checked_shl(sent).unwrap_or(u64::MAX).min(300_000)
+}
+
 /// Commands without an answer, and who waits for one.
 #[derive(Debug, Default)]
 pub(super) struct StockCommands {
     pending: HashMap<CommandId, StockCommandRecord>,
     waiting: HashMap<CommandId, Vec<oneshot::Sender<StockCommandRecord>>>,
     answered: Vec<StockCommandRecord>,
+    /// When each is sent again.
+    due: BTreeSet<(Timestamp, CommandId)>,
 }
 
 impl StockCommands {
     pub(super) fn new(pending: Vec<StockCommandRecord>) -> Self {
-        let pending =
-            pending.into_iter().map(|record| (record.command_id.clone(), record)).collect();
-        Self { pending, ..Self::default() }
+        let mut commands = Self::default();
+        for record in pending {
+            commands.due.insert((record.answer_by, record.command_id.clone()));
+            commands.pending.insert(record.command_id.clone(), record);
+        }
+        commands
     }
 
-    /// Takes a store's event; gives the command it answers, as it then stands.
-    pub(super) fn heard(&mut self, recorded: &RecordedEvent) -> Option<StockCommandRecord> {
+    /// Takes a store's event; names the command that it changes.
+    pub(super) fn heard(&mut self, recorded: &RecordedEvent) -> Option<CommandId> {
         let cause = recorded.cause.as_ref()?;
         let record = self.pending.get_mut(cause)?;
-        if record.store_id != recorded.id.store || record.sku != recorded.sku {
+        if record.store_id != recorded.id.store || *record.command.sku() != recorded.sku {
             return None;
         }
-        let discrepancy = match &recorded.event {
+        match &recorded.event {
             StockEvent::Broken(_) => {
+                // Events of one item come in order, and perhaps again.
                 let place = recorded.id.sequence.get();
-                if !record.broken.contains(&place) {
-                    record.broken.push(place);
+                if place > record.broken_through {
+                    record.broken += 1;
+                    record.broken_through = place;
                 }
-                return Some(record.clone());
+                return Some(cause.clone());
             }
             StockEvent::CommandRefused(refused) => {
                 record.outcome = Some(StockOutcome::Refused(refused.rejection.clone()));
-                return self.answered(cause);
             }
-            StockEvent::Adjusted(adjusted) => adjusted.discrepancy,
-            StockEvent::Replaced(_) => 0,
-            StockEvent::Reserved(_)
-            | StockEvent::ReservationRefused(_)
-            | StockEvent::Released(_)
-            | StockEvent::Fulfilled(_) => return None,
-        };
-        let levels = recorded.event.levels()?;
-        record.outcome = Some(StockOutcome::Accepted {
-            event_id: recorded.id.to_string(),
-            sequence: recorded.id.sequence.get(),
-            version: levels.version.get(),
-            delta: levels.delta,
-            on_hand: levels.on_hand,
-            reserved: levels.reserved,
-            discrepancy,
-        });
+            event => record.outcome = Some(accepted(&record.command, recorded, event)?),
+        }
         self.answered(cause)
     }
 
-    fn answered(&mut self, id: &CommandId) -> Option<StockCommandRecord> {
+    fn answered(&mut self, id: &CommandId) -> Option<CommandId> {
         let record = self.pending.remove(id)?;
-        self.answered.push(record.clone());
-        Some(record)
+        self.due.remove(&(record.answer_by, id.clone()));
+        self.answered.push(record);
+        Some(id.clone())
     }
 
     /// The answers are committed: who waits for one gets it.
@@ -127,17 +137,75 @@ impl StockCommands {
         }
     }
 
-    fn find(&self, id: &CommandId) -> Option<&StockCommandRecord> {
+    pub(super) fn find(&self, id: &CommandId) -> Option<&StockCommandRecord> {
         let answered = self.answered.iter().find(|record| record.command_id == *id);
         self.pending.get(id).or(answered)
     }
 }
 
+/// An event as the answer to a command; `None` when it answers another one of the same name.
+fn accepted(
+    command: &StockCommand,
+    recorded: &RecordedEvent,
+    event: &StockEvent,
+) -> Option<StockOutcome> {
+    let discrepancy = match (command, event) {
+        (StockCommand::Replace(asked), StockEvent::Replaced(done)) => {
+            (asked.quantity.get() == done.on_hand).then_some(0)
+        }
+        (StockCommand::Adjust(asked), StockEvent::Adjusted(done)) => {
+            let asked_for = done.delta.saturating_sub(done.discrepancy);
+            (asked.delta.get() == asked_for).then_some(done.discrepancy)
+        }
+        _ => None,
+    }?;
+    let levels = recorded.event.levels()?;
+    Some(StockOutcome::Accepted {
+        event_id: recorded.id.to_string(),
+        sequence: recorded.id.sequence.get(),
+        version: levels.version.get(),
+        delta: levels.delta,
+        on_hand: levels.on_hand,
+        reserved: levels.reserved,
+        discrepancy,
+    })
+}
+
+impl StockCommandRecord {
+    fn envelope(&self) -> CommandEnvelope {
+        CommandEnvelope {
+            id: self.command_id.clone(),
+            store: self.store_id.clone(),
+            issued_at: self.issued_at,
+            traceparent: self.traceparent.clone(),
+            command: StoreCommand::Stock(self.command.clone()),
+        }
+    }
+}
+
 impl Ledger {
+    /// Sends again what no store has answered for too long: a topic may have been lost.
+    pub(super) fn send_again(&mut self, now: Timestamp) {
+        let first_ms = self.settings.timing.resend_ms;
+        let commands = &mut self.stock_commands;
+        while let Some((at, id)) = commands.due.first().cloned()
+            && at <= now
+        {
+            commands.due.pop_first();
+            let Some(record) = commands.pending.get_mut(&id) else {
+                continue;
+            };
+            record.answer_by = now.plus_millis(resend_after(first_ms, record.sent));
+            record.sent = record.sent.saturating_add(1);
+            commands.due.insert((record.answer_by, id.clone()));
+            self.unwritten.commands.push(record.envelope());
+            self.unwritten.stock_commands.insert(id);
+        }
+    }
+
     /// Takes a command, or finds what became of it.
     pub(super) fn carry(
         &mut self,
-        envelope: CommandEnvelope,
         record: StockCommandRecord,
         wait: bool,
         database: &Database,
@@ -154,15 +222,18 @@ impl Ledger {
             }
             Some(known) => known,
             None => {
-                self.unwritten.commands.push(envelope);
-                self.unwritten.stock_commands.push(record.clone());
+                self.unwritten.commands.push(record.envelope());
+                self.unwritten.stock_commands.insert(id.clone());
+                self.stock_commands.due.insert((record.answer_by, id.clone()));
                 self.stock_commands.pending.insert(id.clone(), record.clone());
                 record
             }
         };
         let settled = (wait && record.outcome.is_none()).then(|| {
             let (sender, receiver) = oneshot::channel();
-            self.stock_commands.waiting.entry(id).or_default().push(sender);
+            let waiting = self.stock_commands.waiting.entry(id).or_default();
+            waiting.retain(|one| !one.is_closed());
+            waiting.push(sender);
             receiver
         });
         Ok(Ok(CommandAnswer { record, repeated, settled }))

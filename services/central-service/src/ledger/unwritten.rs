@@ -8,11 +8,11 @@ use service_kit::fingerprint::Fingerprint;
 use shared_events::command::CommandEnvelope;
 use shared_events::policy::SafetyStock;
 use shared_events::wire::{encode_command, encode_reservation, encode_safety_stock};
-use shared_events::{ReservationId, Sku, StoreId, Timestamp};
+use shared_events::{CommandId, ReservationId, Sku, StoreId, Timestamp};
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::{Answer, CommandAnswer, Ledger, Refusal, StockCommandRecord};
+use super::{Answer, CommandAnswer, Ledger, Refusal};
 use crate::commitments::{AskKey, Change};
 use crate::database::{Error, Write};
 use crate::read_model::StoreIndex;
@@ -23,7 +23,7 @@ pub(super) struct Unwritten {
     pub(super) commands: Vec<CommandEnvelope>,
     pub(super) reservations: BTreeSet<ReservationId>,
     pub(super) requests: HashMap<String, Fingerprint>,
-    pub(super) stock_commands: Vec<StockCommandRecord>,
+    pub(super) stock_commands: BTreeSet<CommandId>,
     pub(super) safety_stocks: Vec<SafetyStock>,
     /// Policies to be published: those that did not come from the topic.
     pub(super) policies_to_publish: Vec<SafetyStock>,
@@ -43,7 +43,7 @@ pub(super) enum Pending {
     },
     /// About a stock command.
     StockCommand {
-        outcome: Result<CommandAnswer, Refusal>,
+        outcome: Box<Result<CommandAnswer, Refusal>>,
         reply: oneshot::Sender<Result<CommandAnswer, Refusal>>,
     },
     /// About a policy.
@@ -91,8 +91,10 @@ impl Ledger {
                 write.publish(&Publication { topic: self.topics.reservations().name, record })?;
             }
         }
-        for command in &self.unwritten.stock_commands {
-            write.stock_command(command)?;
+        for id in &self.unwritten.stock_commands {
+            if let Some(record) = self.stock_commands.find(id) {
+                write.stock_command(record)?;
+            }
         }
         for policy in &self.unwritten.safety_stocks {
             write.safety_stock(policy)?;
@@ -131,6 +133,9 @@ impl Ledger {
                     send(waiting, reservation.clone());
                 }
             }
+            self.looked_at.insert(id);
+        }
+        for id in std::mem::take(&mut self.looked_at) {
             self.forget_if_final(&id);
         }
         self.stock_commands.committed();
@@ -141,12 +146,8 @@ impl Ledger {
             Pending::Reservation { id, outcome, wait, reply } => {
                 let answer = outcome.and_then(|repeated| self.answer(&id, repeated, wait));
                 send(reply, answer);
-                // It may have been brought into memory to be looked at only.
-                if !self.unwritten.reservations.contains(&id) {
-                    self.forget_if_final(&id);
-                }
             }
-            Pending::StockCommand { outcome, reply } => send(reply, outcome),
+            Pending::StockCommand { outcome, reply } => send(reply, *outcome),
             Pending::SafetyStock { policy, reply } => send(reply, Ok(policy)),
         }
     }
@@ -162,7 +163,9 @@ impl Ledger {
         };
         let settled = (wait && !saga::is_settled(&reservation)).then(|| {
             let (sender, receiver) = oneshot::channel();
-            self.waiting.entry(id.clone()).or_default().push(sender);
+            let waiting = self.waiting.entry(id.clone()).or_default();
+            waiting.retain(|one| !one.is_closed());
+            waiting.push(sender);
             receiver
         });
         Ok(Answer { reservation, repeated, settled })

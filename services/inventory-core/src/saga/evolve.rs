@@ -12,20 +12,26 @@ use super::{COMMANDS_LOST_AT_MOST, state, whole};
 /// Applies a transition and writes it into the history.
 pub fn evolve(reservation: &mut Reservation, transition: Transition, at: Timestamp) {
     apply(reservation, &transition);
-    reservation.state = state(reservation);
-    // A rebuilt one may never be seen whole: what broke since had been kept as well.
-    let rebuilt = reservation.rebuilt;
-    let confirmed = whole(reservation, |known| {
-        known.state.covers() || (rebuilt && known.state == AllocationState::Broken)
-    });
-    if confirmed && reservation.confirmed_at.is_none() {
+    reservation.revision = reservation.revision.saturating_add(1);
+    if reservation.confirmed_at.is_none() && was_kept(reservation) {
         reservation.confirmed_at = Some(at);
-        reservation.state = state(reservation);
     }
+    reservation.state = state(reservation);
     // Repeats change nothing, and there may be many.
     if !matches!(transition, Transition::SentAgain { .. }) {
         reservation.history.push(Step { at, transition, state: reservation.state });
     }
+}
+
+/// Whether all units are kept. A rebuilt reservation may never be seen whole: what broke since had been
+/// kept as well.
+fn was_kept(reservation: &Reservation) -> bool {
+    let asked = |known: &LedgerAllocation| known.state == AllocationState::Asked;
+    let rebuilt = reservation.rebuilt;
+    !reservation.allocations.iter().any(asked)
+        && whole(reservation, |known| {
+            known.state.covers() || (rebuilt && known.state == AllocationState::Broken)
+        })
 }
 
 fn apply(reservation: &mut Reservation, transition: &Transition) {
@@ -33,6 +39,7 @@ fn apply(reservation: &mut Reservation, transition: &Transition) {
         Transition::Requested | Transition::Rebuilt => {}
         Transition::Asked { attempt, store_id, wanted, answer_by } => {
             reservation.commands = *attempt;
+            reservation.short = false;
             let asked = |line| asked(*attempt, store_id, line, *answer_by);
             reservation.allocations.extend(wanted.iter().map(asked));
         }
@@ -86,6 +93,7 @@ fn apply(reservation: &mut Reservation, transition: &Transition) {
             }
         }
         Transition::Closed { reason, .. } => reservation.closed = Some(*reason),
+        Transition::Short { .. } => reservation.short = true,
         Transition::Lapsed { attempt, store_id } => {
             for known in &mut reservation.allocations {
                 if known.state.is_open() && is_of(known, *attempt, store_id) {
@@ -202,7 +210,24 @@ fn answered(
     match answer {
         Answer::Refused { .. } => nothing_kept(reservation, place),
         Answer::Released { reason } if reservation.rebuilt => infer_end(reservation, *reason),
-        Answer::Reserved | Answer::Released { .. } | Answer::Fulfilled | Answer::Broken { .. } => {}
+        Answer::Reserved => certain(reservation, place),
+        Answer::Released { .. } | Answer::Fulfilled => {}
+        // What was missing may be somewhere else by now, or more of it.
+        Answer::Broken { .. } => reservation.short = false,
+    }
+}
+
+/// A store that keeps one line of an ask keeps all: the other answers are on their way, however long
+/// that takes.
+fn certain(reservation: &mut Reservation, place: usize) {
+    let Some(kept) = reservation.allocations.get(place) else {
+        return;
+    };
+    let (attempt, store) = (kept.attempt, kept.store_id.clone());
+    for known in &mut reservation.allocations {
+        if known.state == AllocationState::Asked && is_of(known, attempt, &store) {
+            known.answer_by = None;
+        }
     }
 }
 

@@ -13,10 +13,10 @@ mod evolve;
 mod next;
 pub mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared_events::ledger::{
-    AllocationState, Answer, CloseReason, LedgerAllocation, Reservation, ReservationLine,
+    AllocationState, Answer, CloseReason, LedgerAllocation, Reason, Reservation, ReservationLine,
     ReservationState, Step, Transition,
 };
 use shared_events::reservation::WantedLine;
@@ -73,6 +73,9 @@ pub fn begin(reservation_id: ReservationId, wish: Wish, now: Timestamp) -> Reser
         commands: 0,
         confirmed_at: None,
         closed: None,
+        short: false,
+        // No life of the ledger before this one can have come so far.
+        revision: now.unix_millis().unsigned_abs(),
         rebuilt: false,
         traceparent: wish.traceparent,
         history: vec![Step {
@@ -147,19 +150,27 @@ pub fn answer(reservation: &Reservation, recorded: &RecordedEvent) -> Option<Tra
 /// Where a reservation stands, by what its allocations are.
 #[must_use]
 pub fn state(reservation: &Reservation) -> ReservationState {
-    if whole(reservation, |allocation| allocation.state == AllocationState::Fulfilled) {
+    let any = |state| reservation.allocations.iter().any(|known| known.state == state);
+    // The common cases first: a reservation may have many lines, and each is answered on its own.
+    if any(AllocationState::Fulfilled)
+        && whole(reservation, |known| known.state == AllocationState::Fulfilled)
+    {
         return ReservationState::Fulfilled;
     }
-    let asked = |allocation: &LedgerAllocation| allocation.state == AllocationState::Asked;
     match reservation.closed {
         Some(CloseReason::Rejected) => ReservationState::Rejected,
         Some(CloseReason::Cancelled | CloseReason::Expired) => ReservationState::Released,
-        None if whole(reservation, |allocation| allocation.state.covers()) => {
-            ReservationState::Confirmed
-        }
-        None if reservation.confirmed_at.is_none() => ReservationState::Requested,
-        None if reservation.allocations.iter().any(asked) => ReservationState::Resourcing,
-        None => ReservationState::Short,
+        None if any(AllocationState::Asked) => in_progress(reservation),
+        None if whole(reservation, |known| known.state.covers()) => ReservationState::Confirmed,
+        None if reservation.short => ReservationState::Short,
+        None => in_progress(reservation),
+    }
+}
+
+const fn in_progress(reservation: &Reservation) -> ReservationState {
+    match reservation.confirmed_at {
+        None => ReservationState::Requested,
+        Some(_) => ReservationState::Resourcing,
     }
 }
 
@@ -177,8 +188,7 @@ pub fn state_at(reservation: &Reservation, now: Timestamp) -> ReservationState {
 /// Units that no store keeps and none is asked for, by line.
 #[must_use]
 pub fn missing(reservation: &Reservation) -> Vec<WantedLine> {
-    let doubtful = reservation.rebuilt && reservation.confirmed_at.is_none();
-    if reservation.closed.is_some() || doubtful {
+    if reservation.closed.is_some() || is_doubtful(reservation) {
         return Vec::new();
     }
     let had = units(reservation, |allocation| {
@@ -197,23 +207,43 @@ pub fn missing(reservation: &Reservation) -> Vec<WantedLine> {
     reservation.lines.iter().filter_map(missing).collect()
 }
 
-/// Whether a store has failed a line before: it is not asked for it again.
+/// Whether a store has failed a line before: it is not asked for it again. A walk-in customer is no
+/// failure: the store has said what is left.
 #[must_use]
 pub fn has_failed(reservation: &Reservation, store: &StoreId, line: u32) -> bool {
-    reservation.allocations.iter().any(|known| {
-        known.line == line
-            && known.store_id == *store
-            && matches!(
+    let failed = |known: &LedgerAllocation| {
+        matches!(known.reason, Some(Reason::NotFound | Reason::Damaged))
+            || matches!(
                 known.state,
                 AllocationState::Withdrawn
                     | AllocationState::Stray
                     | AllocationState::Releasing
                     | AllocationState::Refused
                     | AllocationState::Released
-                    | AllocationState::Broken
                     | AllocationState::Lapsed
             )
-    })
+    };
+    let mut there = reservation
+        .allocations
+        .iter()
+        .filter(|known| known.line == line && known.store_id == *store);
+    there.any(failed)
+}
+
+/// Whether it was lost and never heard of as a whole since: it may have been confirmed, or not.
+#[must_use]
+pub const fn is_doubtful(reservation: &Reservation) -> bool {
+    reservation.rebuilt && reservation.confirmed_at.is_none()
+}
+
+/// The only stores that may be asked for what is missing, where a part is kept and may not be split
+/// from the rest.
+#[must_use]
+pub fn bound_to(reservation: &Reservation) -> BTreeSet<&StoreId> {
+    let kept =
+        |known: &&LedgerAllocation| known.state.covers() || known.state == AllocationState::Asked;
+    let bound = reservation.allocations.iter().filter(|_| !reservation.allow_split).filter(kept);
+    bound.map(|known| &known.store_id).collect()
 }
 
 /// Whether its caller has nothing to wait for.

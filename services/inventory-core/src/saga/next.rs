@@ -7,7 +7,7 @@ use shared_events::reservation::ReleaseReason;
 use shared_events::{Sku, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::units;
+use super::{is_doubtful, missing, units};
 
 /// How long things may take, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,7 @@ const RESEND_MS_MAX: u64 = 300_000;
 pub fn next(reservation: &Reservation, now: Timestamp, timing: &Timing) -> Option<Transition> {
     close(reservation, now, timing)
         .or_else(|| lapse(reservation, now, timing))
+        .or_else(|| regroup(reservation, now, timing))
         .or_else(|| withdraw(reservation, now, timing))
         .or_else(|| release(reservation, now, timing))
         .or_else(|| send_again(reservation, now, timing))
@@ -95,8 +96,8 @@ fn lapse_at(reservation: &Reservation, timing: &Timing) -> Timestamp {
 
 /// A rebuilt reservation that never was whole was still being asked for when its centre lost it.
 fn in_doubt_until(reservation: &Reservation, timing: &Timing) -> Option<Timestamp> {
-    let doubtful = reservation.rebuilt && reservation.confirmed_at.is_none();
-    let first = reservation.history.first().filter(|_| doubtful && is_running(reservation))?;
+    let doubtful = is_doubtful(reservation) && is_running(reservation);
+    let first = reservation.history.first().filter(|_| doubtful)?;
     Some(first.at.plus_millis(timing.step_ms))
 }
 
@@ -113,6 +114,31 @@ fn lapse(reservation: &Reservation, now: Timestamp, timing: &Timing) -> Option<T
     let open = reservation.allocations.iter().find(|known| known.state.is_open());
     let known = open.filter(|_| now >= lapse_at(reservation, timing))?;
     Some(Transition::Lapsed { attempt: known.attempt, store_id: known.store_id.clone() })
+}
+
+/// A store failed a line before all were kept, and the rest may not be split from it: everything is let
+/// go, to be looked for as a whole elsewhere.
+fn regroup(reservation: &Reservation, now: Timestamp, timing: &Timing) -> Option<Transition> {
+    if reservation.confirmed_at.is_some() || reservation.allow_split {
+        return None;
+    }
+    let had = reservation
+        .allocations
+        .iter()
+        .find(|known| matches!(known.state, AllocationState::Asked | AllocationState::Reserved))?;
+    if missing(reservation).is_empty() {
+        return None;
+    }
+    let command = reservation.commands.saturating_add(1);
+    let answer_by = overdue_at(reservation, command, 1, now, timing);
+    let (attempt, store_id) = (had.attempt, had.store_id.clone());
+    let reason = ReleaseReason::Incomplete;
+    Some(if had.state == AllocationState::Asked {
+        Transition::Withdrawn { command, attempt, store_id, reason, answer_by }
+    } else {
+        let skus = vec![had.sku.clone()];
+        Transition::Releasing { command, attempt, store_id, skus, reason, answer_by }
+    })
 }
 
 fn withdraw(reservation: &Reservation, now: Timestamp, timing: &Timing) -> Option<Transition> {

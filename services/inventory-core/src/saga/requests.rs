@@ -29,6 +29,18 @@ pub enum Illegal {
         /// An item of which units are missing.
         sku: Sku,
     },
+    /// It was not confirmed yet.
+    #[error("the reservation is {}: it can be fetched once it was confirmed", name(*state))]
+    NotConfirmed {
+        /// Where it stands.
+        state: ReservationState,
+    },
+    /// A store has been told to hand it over.
+    #[error("a store has been told to hand it over; what comes of that is not known yet")]
+    HandingOver {
+        /// Where it stands.
+        state: ReservationState,
+    },
     /// It has no such line.
     #[error("the reservation has no line of {sku}")]
     UnknownItem {
@@ -55,12 +67,15 @@ pub const fn name(state: ReservationState) -> &'static str {
 /// is released already.
 ///
 /// # Errors
-/// [`Illegal::Ended`]: it was handed over, or never kept.
+/// [`Illegal::Ended`]: it was handed over, or never kept; [`Illegal::HandingOver`]: it is about to be.
 pub fn cancel(reservation: &Reservation, now: Timestamp) -> Result<Option<Transition>, Illegal> {
-    match state_at(reservation, now) {
-        state @ (ReservationState::Fulfilled | ReservationState::Rejected) => {
-            Err(Illegal::Ended { state })
-        }
+    let state = state_at(reservation, now);
+    let handing_over = |known: &LedgerAllocation| known.state == AllocationState::Fulfilling;
+    if reservation.allocations.iter().any(handing_over) {
+        return Err(Illegal::HandingOver { state });
+    }
+    match state {
+        ReservationState::Fulfilled | ReservationState::Rejected => Err(Illegal::Ended { state }),
         ReservationState::Released => Ok(None),
         ReservationState::Requested
         | ReservationState::Confirmed
@@ -90,6 +105,9 @@ pub fn fulfil(
     }
     if matches!(state, ReservationState::Released | ReservationState::Rejected) {
         return Err(Illegal::Ended { state });
+    }
+    if reservation.confirmed_at.is_none() {
+        return Err(Illegal::NotConfirmed { state });
     }
     let named = |sku: &Sku| skus.is_empty() || skus.contains(sku);
     let had = units(reservation, |known| known.state.covers());
@@ -137,12 +155,15 @@ pub fn ask(
     }
 }
 
-/// No store can keep what is missing. `None` once it was confirmed: the customer is then told of the
-/// shortfall, and decides.
+/// No store can keep what is missing: nothing more comes of it, or, once it was confirmed, the customer
+/// is told of the shortfall and decides. `None` where that was told already.
 #[must_use]
-pub fn reject(reservation: &Reservation, lines: Vec<Shortfall>) -> Option<Transition> {
-    let unconfirmed = reservation.confirmed_at.is_none();
-    unconfirmed.then_some(Transition::Closed { reason: CloseReason::Rejected, lines })
+pub fn unsourced(reservation: &Reservation, lines: Vec<Shortfall>) -> Option<Transition> {
+    if reservation.confirmed_at.is_none() {
+        Some(Transition::Closed { reason: CloseReason::Rejected, lines })
+    } else {
+        (!reservation.short).then_some(Transition::Short { lines })
+    }
 }
 
 /// A centre that was away gives its stores the time to answer again that they may not have had.

@@ -148,6 +148,7 @@ impl From<Rejection> for No {
             Rejection::LevelOutOfRange { on_hand, delta } => {
                 Self::Full { shelf: on_hand.into(), more: delta.into() }
             }
+            Rejection::CommandIdReused => panic!("the rules know no command ids"),
         }
     }
 }

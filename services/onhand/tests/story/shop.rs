@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a store has to answer here.
-const STEP_MS: u64 = 400;
+/// How long a store has to answer: longer than any takes here.
+const STEP_MS: u64 = 20_000;
+/// The same where one is meant not to answer.
+const SHORT_STEP_MS: u64 = 1_000;
 
 /// A service that runs until it is closed.
 pub(crate) struct Open {
@@ -44,6 +46,7 @@ pub(crate) struct Chain {
     folder: TempDir,
     log: Arc<dyn EventLog>,
     pub(crate) client: Client,
+    step_ms: u64,
 }
 
 /// A status, the headers, and a JSON body.
@@ -79,7 +82,17 @@ const PLACES: [(&str, &str); 3] =
     [("A", "52.52,13.405"), ("B", "53.5511,9.9937"), ("C", "48.1372,11.5756")];
 
 impl Chain {
+    /// A chain whose stores all answer.
     pub(crate) async fn open() -> Self {
+        Self::with_step(STEP_MS).await
+    }
+
+    /// A chain whose centre does not wait long for a store.
+    pub(crate) async fn impatient() -> Self {
+        Self::with_step(SHORT_STEP_MS).await
+    }
+
+    async fn with_step(step_ms: u64) -> Self {
         let log: Arc<dyn EventLog> = Arc::new(MemoryLog::default());
         let folder = tempfile::tempdir().unwrap();
         let mut chain = Self {
@@ -89,6 +102,7 @@ impl Chain {
             folder,
             log,
             client: Client::new(),
+            step_ms,
         };
         for (store, _) in PLACES {
             chain.open_store(store).await;
@@ -99,7 +113,8 @@ impl Chain {
 
     /// One more centre over the same stores; gives its URL.
     pub(crate) async fn open_centre(&mut self, id: &str) -> String {
-        let mut ledger = Settings::new(id.parse().unwrap(), STEP_MS, DEFAULT_RELEASE_GRACE_MS);
+        let mut ledger = Settings::new(id.parse().unwrap(), self.step_ms, DEFAULT_RELEASE_GRACE_MS);
+        ledger.source_again_ms = 200;
         ledger.breaker = circuit_breaker::Settings { timeouts: 3, open_ms: 3_600_000 };
         let config = central_service::Config {
             data_dir: self.folder.path().join(id),

@@ -91,7 +91,7 @@ async fn what_staff_hand_over_is_fulfilled_at_the_centre() {
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_passed_over_and_its_late_answer_undone() {
-    let mut chain = Chain::open().await;
+    let mut chain = Chain::impatient().await;
     chain.stock("A", "MUG", 5).await;
     chain.stock("B", "MUG", 1).await;
     // A is deeper, so it is asked first; the centre still believes it.
@@ -120,7 +120,7 @@ async fn a_store_that_does_not_answer_is_passed_over_and_its_late_answer_undone(
 
 #[tokio::test]
 async fn a_store_that_keeps_not_answering_is_no_longer_asked() {
-    let mut chain = Chain::open().await;
+    let mut chain = Chain::impatient().await;
     chain.stock("A", "MUG", 50).await;
     chain.close_store("A").await;
     for order in ["1", "2", "3"] {

@@ -71,11 +71,11 @@ impl<'j> Append<'j> {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn recorded(&self, id: &CommandId) -> Result<Option<RecordedCommand>, Error> {
+    pub fn recorded(&self, name: &str) -> Result<Option<RecordedCommand>, Error> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT fingerprint, sequence, events, rejection FROM commands WHERE command_id = ?1",
         )?;
-        let mut rows = statement.query([id.as_str()])?;
+        let mut rows = statement.query([name])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
@@ -144,7 +144,7 @@ impl<'j> Append<'j> {
     /// [`Error`].
     pub fn command(
         &mut self,
-        id: &CommandId,
+        name: &str,
         fingerprint: [u8; 16],
         verdict: &Verdict,
     ) -> Result<(), Error> {
@@ -161,7 +161,7 @@ impl<'j> Append<'j> {
                 "INSERT INTO commands (command_id, fingerprint, sequence, events, rejection)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![id.as_str(), fingerprint, last, events, rejection])?;
+            .execute(params![name, fingerprint, last, events, rejection])?;
         Ok(())
     }
 
