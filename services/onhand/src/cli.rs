@@ -12,7 +12,7 @@ use service_kit::shutdown::INTERRUPTED;
 use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
 use tracing_subscriber::EnvFilter;
 
-use crate::{central, dev, doctor, output, replay, store, verify};
+use crate::{bench, central, dev, doctor, output, replay, store, verify};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     /// Check configuration, SQLite, broker and topics; each finding comes with its fix.
     Doctor(doctor::Args),
     Replay(replay::Args),
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -50,7 +51,7 @@ impl Command {
         match self {
             // Everything a service acknowledged is on disk: it may be cut off.
             Self::Dev(_) | Self::Store(_) | Self::Central(_) => Some(0),
-            Self::Replay(_) => Some(INTERRUPTED),
+            Self::Replay(_) | Self::Bench(_) => Some(INTERRUPTED),
             Self::Verify(_) | Self::Doctor(_) => None,
         }
     }
@@ -97,6 +98,11 @@ impl Broker {
 
     pub(crate) fn topics(&self) -> Topics {
         self.naming.topics()
+    }
+
+    /// The topics, with a name of their own behind the prefix.
+    pub(crate) fn topics_under(&self, name: &str) -> Topics {
+        self.naming.topics_under(name)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one program: stores, the centre, and the tools around them.
 
+mod bench;
 mod central;
 mod cli;
 mod dev;
@@ -52,5 +53,6 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCo
         Command::Verify(args) => verify::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Replay(args) => replay::run(args, stop).await,
+        Command::Bench(args) => bench::run(args, stop).await,
     }
 }

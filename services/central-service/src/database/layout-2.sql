@@ -4,6 +4,7 @@ DELETE FROM trackers;
 DELETE FROM levels;
 DELETE FROM stores;
 DELETE FROM positions;
+DELETE FROM outbox;
 
 -- What stores keep for reservations of every centre, by their events.
 CREATE TABLE commitments (

@@ -1,5 +1,6 @@
 //! The centre's tables: the only place in this crate that speaks SQL.
 
+mod headers;
 mod ledger;
 mod load;
 mod reader;

@@ -7,6 +7,7 @@ use shared_events::wire::OutgoingRecord;
 use shared_events::{CommandId, ReservationId};
 
 use super::Error;
+use super::headers;
 use super::ledger::{self, Filter};
 use crate::ledger::StockCommandRecord;
 use crate::read_model::StoreIndex;
@@ -43,7 +44,7 @@ impl Reader {
         let mut waiting = Vec::new();
         while let Some(row) = rows.next()? {
             let headers: String = row.get(3)?;
-            let headers = serde_json::from_str(&headers)
+            let headers = headers::from_text(&headers)
                 .map_err(|error| Error::Broken(format!("outbox headers: {error}")))?;
             let record = OutgoingRecord { key: row.get(2)?, headers, value: row.get(4)? };
             let publication = Publication { topic: row.get(1)?, record };

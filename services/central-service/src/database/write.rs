@@ -5,7 +5,7 @@ use inventory_core::sequence_tracker::TrackerChanges;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use shared_events::{Epoch, Sku, StoreId};
 
-use super::{Error, signed};
+use super::{Error, headers, signed};
 use crate::commitments::{AskKey, Change};
 use crate::read_model::{Level, StoreIndex};
 use crate::store::Witness;
@@ -178,12 +178,9 @@ impl<'d> Write<'d> {
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    ///
-    /// # Panics
-    /// Never: bytes always serialise.
     pub fn publish(&self, publication: &Publication) -> Result<(), Error> {
         let record = &publication.record;
-        let headers = serde_json::to_string(&record.headers).expect("bytes always serialise");
+        let headers = headers::to_text(&record.headers);
         self.transaction
             .prepare_cached(
                 "INSERT INTO outbox (topic, key, headers, value) VALUES (?1, ?2, ?3, ?4)",
