@@ -52,6 +52,7 @@ impl App {
             config.gap_grace,
             config.ledger.clone(),
             config.topics.clone(),
+            metrics.ledger.clone(),
         )?;
         info!(stores = model.stores().len(), positions = positions.len(), "view loaded");
 

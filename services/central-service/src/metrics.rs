@@ -13,6 +13,7 @@ use service_kit::clock;
 use service_kit::metrics::SECONDS;
 use shared_events::RecordedEvent;
 
+use crate::ledger::LedgerMetrics;
 use crate::projection::Applied;
 
 /// Events older than this were waiting for the centre, not on their way to it.
@@ -44,6 +45,8 @@ pub struct Metrics {
     pub lag_events: Family<StoreLabel, Gauge>,
     /// 1 for a store whose numbers are fresh; set when scraped.
     pub fresh: Family<StoreLabel, Gauge>,
+    /// What the ledger counts.
+    pub ledger: LedgerMetrics,
     trouble: Mutex<Option<String>>,
 }
 
@@ -63,6 +66,7 @@ impl Metrics {
             replays_asked: Counter::default(),
             lag_events: Family::default(),
             fresh: Family::default(),
+            ledger: LedgerMetrics::default(),
             trouble: Mutex::default(),
         };
         metrics.register();
@@ -115,6 +119,7 @@ impl Metrics {
             "1 for a store whose numbers are fresh",
             self.fresh.clone(),
         );
+        self.ledger.register(registry);
     }
 
     /// The registry, for rendering.

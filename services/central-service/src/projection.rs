@@ -19,7 +19,7 @@ use shared_events::{
 
 use crate::commitments::{AskKey, Change};
 use crate::database::{Database, Durability, Error, Loaded};
-use crate::ledger::{Ask, Ledger, Settings};
+use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::store::Store;
 
@@ -90,11 +90,12 @@ impl Projection {
         gap_grace: Duration,
         settings: Settings,
         topics: Topics,
+        metrics: LedgerMetrics,
     ) -> Result<(Self, Vec<Position>, Option<String>), Error> {
         let Loaded { cluster_id, stores, trackers, levels, commitments, positions } =
             database.load()?;
         let running = database.running()?;
-        let ledger = Ledger::open(settings, topics.clone(), Arc::clone(&model));
+        let ledger = Ledger::open(settings, topics.clone(), Arc::clone(&model), metrics);
         let gap_grace_ms = u64::try_from(gap_grace.as_millis()).unwrap_or(u64::MAX);
         let mut view = Self {
             database,

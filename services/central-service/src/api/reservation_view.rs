@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use inventory_core::saga::{requests, state_at, units};
 use serde::Serialize;
 use shared_events::ledger::{AllocationState, CloseReason, Reservation, ReservationState, Step};
-use shared_events::{OrderId, ReservationId, Sku, StoreId, Timestamp};
+use shared_events::{Location, OrderId, ReservationId, Sku, StoreId, Timestamp};
 use utoipa::ToSchema;
 
 /// A reservation.
@@ -29,6 +29,23 @@ pub(super) struct ReservationView {
     /// Until when the units are kept.
     #[schema(value_type = String)]
     expires_at: Timestamp,
+    /// The only store to be asked, where one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    store_id: Option<StoreId>,
+    /// The place near which stores are asked first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    near: Option<Location>,
+    /// Whether several stores may each keep a part.
+    allow_split: bool,
+    /// When all lines were first kept; absent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    confirmed_at: Option<Timestamp>,
+    /// Whether this centre lost it and knows of it from the stores' events alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rebuilt: bool,
     /// Its lines, in order.
     lines: Vec<LineView>,
     /// What each store was asked to keep, and what became of it.
@@ -121,6 +138,11 @@ impl ReservationView {
             reason,
             created_at: reservation.created_at,
             expires_at: reservation.expires_at,
+            store_id: reservation.store_id,
+            near: reservation.near,
+            allow_split: reservation.allow_split,
+            confirmed_at: reservation.confirmed_at,
+            rebuilt: reservation.rebuilt,
             lines,
             allocations: allocations.collect(),
             history: Some(reservation.history),

@@ -47,14 +47,25 @@ pub(super) struct ReserveBody {
     store_id: Option<StoreId>,
     /// Ask stores near this place first: `{"latitude": 52.52, "longitude": 13.405}`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    near: Option<Location>,
+    near: Option<Place>,
     /// Whether several stores may each keep a part.
     #[serde(default)]
     allow_split: bool,
     /// How long the units are kept, 1 to 86,400 seconds; 900 unless asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_seconds: Option<u64>,
+}
+
+/// A place on the earth, in degrees.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    /// -90 to 90.
+    #[schema(example = 52.52)]
+    latitude: f64,
+    /// -180 to 180.
+    #[schema(example = 13.405)]
+    longitude: f64,
 }
 
 /// One line.
@@ -147,6 +158,10 @@ fn wish(state: &State, headers: &HeaderMap, body: ReserveBody) -> Result<Wish, P
     if !(1..=TTL_SECONDS_MAX).contains(&ttl) {
         return invalid(format!("ttlSeconds is 1 to {TTL_SECONDS_MAX}"), "ttlSeconds");
     }
+    let near = body.near.map(|place| Location::from_degrees(place.latitude, place.longitude));
+    let near = near
+        .transpose()
+        .map_err(|error| Problem::new(ErrorCode::InvalidField, error.to_string()).field("near"))?;
     let lines = lines(state, body.lines)?;
     if let Some(store) = &body.store_id
         && state.model.index(store).is_none()
@@ -157,7 +172,7 @@ fn wish(state: &State, headers: &HeaderMap, body: ReserveBody) -> Result<Wish, P
         order_id: body.order_id,
         lines,
         store_id: body.store_id,
-        near: body.near,
+        near,
         allow_split: body.allow_split,
         expires_at: now().plus_millis(ttl.saturating_mul(1_000)),
         traceparent: traceparent(headers),

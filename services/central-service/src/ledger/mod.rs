@@ -10,6 +10,7 @@
 //! away: the answers may all be there.
 
 mod ask;
+mod metrics;
 mod safety_stock;
 mod sourcing;
 mod stock_command;
@@ -19,7 +20,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use inventory_core::saga::{self, Timing};
-use service_kit::circuit_breaker::{self, CircuitBreaker};
+use service_kit::circuit_breaker::{self, CircuitBreaker, State};
 use service_kit::fingerprint::fingerprint;
 use shared_events::command::CommandEnvelope;
 use shared_events::ledger::{LedgerAllocation, Reservation, ReservationState, Transition};
@@ -36,6 +37,7 @@ use crate::database::{Database, Error, Running};
 use crate::read_model::ReadModel;
 
 pub use ask::{Answer, Ask, CommandAnswer, Refusal, Request};
+pub use metrics::LedgerMetrics;
 use stock_command::StockCommands;
 pub use stock_command::{StockCommandRecord, StockOutcome, resend_after};
 use unwritten::{Pending, Unwritten};
@@ -80,6 +82,7 @@ pub struct Ledger {
     settings: Settings,
     topics: Topics,
     model: Arc<ReadModel>,
+    metrics: LedgerMetrics,
     /// Reservations something can still happen to, and those of the running transaction.
     running: HashMap<ReservationId, Reservation>,
     due: BTreeSet<(Timestamp, ReservationId)>,
@@ -98,11 +101,17 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger.
     #[must_use]
-    pub fn open(settings: Settings, topics: Topics, model: Arc<ReadModel>) -> Self {
+    pub fn open(
+        settings: Settings,
+        topics: Topics,
+        model: Arc<ReadModel>,
+        metrics: LedgerMetrics,
+    ) -> Self {
         Self {
             settings,
             topics,
             model,
+            metrics,
             running: HashMap::new(),
             due: BTreeSet::new(),
             due_at: HashMap::new(),
@@ -176,6 +185,7 @@ impl Ledger {
         if let Some(answer) = answer {
             if let Some(breaker) = self.breakers.get_mut(&recorded.id.store) {
                 breaker.answered();
+                self.metrics.breaker(&recorded.id.store, false);
             }
             self.apply(id, answer, now);
         }
@@ -251,7 +261,14 @@ impl Ledger {
             reservation.allocations.iter().map(|known| known.state.is_hold()).collect();
         self.watch_store(&transition, now);
         let number = command_number(&transition);
+        let (before, confirmed) = (reservation.state, reservation.confirmed_at);
         saga::evolve(&mut reservation, transition, now);
+        if reservation.state != before {
+            self.metrics.came_to(reservation.state);
+        }
+        if confirmed != reservation.confirmed_at && !reservation.rebuilt {
+            self.metrics.confirmed(&reservation, now);
+        }
         let held = held.into_iter().chain(std::iter::repeat(false));
         for (known, held) in reservation.allocations.iter().zip(held) {
             match (held, known.state.is_hold()) {
@@ -288,6 +305,9 @@ impl Ledger {
             Transition::Asked { store_id, .. } => self.breaker(store_id).asked(now_ms),
             Transition::Withdrawn { store_id, reason: ReleaseReason::TimedOut, .. } => {
                 self.breaker(store_id).timed_out(now_ms);
+                let open = self.breaker(store_id).state(now_ms) != State::Closed;
+                self.metrics.timed_out(store_id);
+                self.metrics.breaker(store_id, open);
             }
             _ => {}
         }

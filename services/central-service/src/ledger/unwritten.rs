@@ -138,6 +138,7 @@ impl Ledger {
         for id in std::mem::take(&mut self.looked_at) {
             self.forget_if_final(&id);
         }
+        self.metrics.running(self.running.len());
         self.stock_commands.committed();
     }
 

@@ -74,9 +74,15 @@ impl Centre {
         let model = Arc::new(ReadModel::new(bounds));
         let database = Database::open(folder).expect("the folder is free");
         let reader = Arc::new(Mutex::new(database.reader().expect("a reader")));
-        let (projection, positions, cluster_id) =
-            Projection::open(database, Arc::clone(&model), gap_grace, settings, topics())
-                .expect("a sound database");
+        let (projection, positions, cluster_id) = Projection::open(
+            database,
+            Arc::clone(&model),
+            gap_grace,
+            settings,
+            topics(),
+            metrics.ledger.clone(),
+        )
+        .expect("a sound database");
         let intake = Intake {
             log: Arc::clone(log),
             topics: topics(),
