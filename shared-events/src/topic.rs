@@ -89,6 +89,18 @@ impl Topics {
         self.spec("inventory.dead-letters.v1", 1, KEEP_LARGE)
     }
 
+    /// All topics that are not one store's.
+    #[must_use]
+    pub fn shared(&self) -> [TopicSpec; 5] {
+        [
+            self.stock_events(),
+            self.heartbeats(),
+            self.reservations(),
+            self.policies(),
+            self.dead_letters(),
+        ]
+    }
+
     fn spec(
         &self,
         name: &str,

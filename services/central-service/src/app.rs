@@ -137,13 +137,7 @@ impl App {
 
 /// Creates missing topics and refuses wrong ones; a broker that is away is waited for later.
 async fn require_topics(log: &Arc<dyn EventLog>, topics: &Topics) -> anyhow::Result<()> {
-    let wanted = [
-        topics.stock_events(),
-        topics.heartbeats(),
-        topics.reservations(),
-        topics.policies(),
-        topics.dead_letters(),
-    ];
+    let wanted = topics.shared();
     let log = Arc::clone(log);
     let checked = tokio::task::spawn_blocking(move || log.ensure_topics(&wanted)).await?;
     match checked {

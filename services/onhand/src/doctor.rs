@@ -69,7 +69,7 @@ fn sqlite() -> Finding {
 
 fn topics(log: &KafkaLog, args: &Args) -> anyhow::Result<Vec<Finding>> {
     let topics = args.broker.topics();
-    let mut wanted = vec![topics.stock_events(), topics.heartbeats(), topics.dead_letters()];
+    let mut wanted = Vec::from(topics.shared());
     wanted.extend(args.store_id.iter().map(|store| topics.commands(store)));
     let found = log.describe_topics(&wanted)?;
     Ok(wanted

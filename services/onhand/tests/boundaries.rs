@@ -11,9 +11,10 @@ const ALLOWED: [(&str, &[&str]); 2] = [
 ];
 
 /// What a crate must not name.
-const BANNED: [(&str, &[&str]); 4] = [
+const BANNED: [(&str, &[&str]); 5] = [
     ("event-log", &["rusqlite", "axum", "inventory-core"]),
     ("service-kit", &["rdkafka", "event-log", "inventory-core", "shared-events"]),
+    ("stock-http", &["rdkafka", "rusqlite", "event-log", "store-service", "central-service"]),
     ("store-service", &["rdkafka", "central-service", "backoff"]),
     ("central-service", &["rdkafka", "store-service", "backoff"]),
 ];

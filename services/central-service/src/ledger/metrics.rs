@@ -89,7 +89,7 @@ impl LedgerMetrics {
         self.timeouts.get_or_create(&label(store)).inc();
     }
 
-    pub(super) fn breaker(&self, store: &shared_events::StoreId, open: bool) {
+    pub(super) fn breaker(&self, store: &StoreId, open: bool) {
         self.open_breakers.get_or_create(&label(store)).set(i64::from(open));
     }
 

@@ -171,13 +171,7 @@ fn broker(args: &Args, topics: &Topics) -> anyhow::Result<(Arc<dyn EventLog>, Op
     if let Some(kafka) = &args.kafka {
         return Ok((Arc::new(KafkaLog::new(KafkaConfig::new(kafka))), None));
     }
-    let mut all = vec![
-        topics.stock_events(),
-        topics.heartbeats(),
-        topics.reservations(),
-        topics.policies(),
-        topics.dead_letters(),
-    ];
+    let mut all = Vec::from(topics.shared());
     all.extend(args.stores.iter().map(|store| topics.commands(store)));
     let broker = MockBroker::start(&all).context("start the broker in memory")?;
     Ok((Arc::new(KafkaLog::new(broker.config().clone())), Some(broker)))

@@ -80,7 +80,7 @@ impl World {
         let log: Arc<dyn EventLog> = Arc::new(MemoryLog::with_chaos(chaos));
         let stores = STORES.map(|(name, skew_ms)| Store::new(name, skew_ms, GRACE_MS));
         let mut specs: Vec<_> = stores.iter().map(|store| topics().commands(&store.id)).collect();
-        specs.extend([topics().stock_events(), topics().heartbeats(), topics().reservations()]);
+        specs.extend(topics().shared());
         log.ensure_topics(&specs).expect("the broker works");
         let mut world = Self {
             random: Rng::with_seed(seed),
