@@ -62,7 +62,11 @@ pub struct StaffDecision {
 /// One transaction's decisions.
 pub(crate) struct Batch<'w> {
     pub(crate) append: Append<'w>,
+    /// Items with this transaction's changes.
     pub(crate) changed: HashMap<Sku, Item>,
+    /// What happened, for the shelf.
+    pub(crate) events: Vec<(Sku, StockEvent)>,
+    pub(crate) hot: &'w mut HotItems,
     pub(crate) digest: Digest,
     shelf: &'w Shelf,
     now: Timestamp,
@@ -74,8 +78,10 @@ impl<'w> Batch<'w> {
         shelf: &'w Shelf,
         digest: Digest,
         now: Timestamp,
+        hot: &'w mut HotItems,
     ) -> Self {
-        Self { append, changed: HashMap::new(), digest, shelf, now }
+        let (changed, events) = (HashMap::new(), Vec::new());
+        Self { append, changed, events, hot, digest, shelf, now }
     }
 
     /// Executes a command, or finds the answer it got before.
@@ -206,7 +212,9 @@ impl<'w> Batch<'w> {
 
     /// An item as this transaction has it so far.
     fn item(&mut self, sku: &Sku) -> &mut Item {
-        self.changed.entry(sku.clone()).or_insert_with(|| self.shelf.item(sku))
+        self.changed
+            .entry(sku.clone())
+            .or_insert_with(|| self.hot.0.remove(sku).unwrap_or_else(|| self.shelf.item(sku)))
     }
 
     fn record(
@@ -223,6 +231,7 @@ impl<'w> Batch<'w> {
                 item.evolve(&event);
                 let after = item.stock;
                 self.digest = self.digest.replace(&sku, &before, &after);
+                self.events.push((sku.clone(), event.clone()));
             }
             recorded.push(self.append.event(NewEvent {
                 sku,
@@ -244,6 +253,21 @@ fn inbox_name<'a>(id: &'a CommandId, command: &Command) -> Cow<'a, str> {
             Cow::Owned(format!("saga {id}"))
         }
         Command::Stock(_) | Command::Staff(_) | Command::LetGo { .. } => Cow::Borrowed(id.as_str()),
+    }
+}
+
+/// Items of which much is kept, as the last commit left them: copying them from the shelf for every
+/// transaction would make the most wanted item the slowest.
+#[derive(Debug, Default)]
+pub(crate) struct HotItems(HashMap<Sku, Item>);
+
+/// Allocations that make an item worth remembering beside the shelf.
+const HOT: usize = 32;
+
+impl HotItems {
+    /// Remembers what a commit left.
+    pub(crate) fn keep(&mut self, changed: HashMap<Sku, Item>) {
+        self.0.extend(changed.into_iter().filter(|(_, item)| item.kept.len() >= HOT));
     }
 }
 

@@ -1,12 +1,13 @@
 //! The committed state of every item, in memory: read by all, written by the writer alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use inventory_core::allocations::evolve_allocations;
 use inventory_core::{StockItem, evolve};
-use shared_events::{Allocation, ReservationId, Sku, StockEvent, Timestamp, Version};
+use shared_events::{Allocation, ReservationId, Sku, StockEvent, Timestamp};
 
 /// An item with what is kept of it for customers, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,17 +38,25 @@ struct State {
     items: BTreeMap<Sku, StockItem>,
     /// Only items that have any: most have none, and a shelf has many items.
     kept: HashMap<Sku, Vec<Allocation>>,
-    /// Which items a reservation has here.
-    reservations: BTreeMap<ReservationId, BTreeSet<Sku>>,
+    /// Which items a reservation has here, and how many allocations of each.
+    reservations: BTreeMap<ReservationId, BTreeMap<Sku, u32>>,
 }
 
 impl Shelf {
     /// A shelf with these items.
     #[must_use]
     pub fn new(items: BTreeMap<Sku, Item>) -> Self {
-        let shelf = Self::default();
-        shelf.commit(items);
-        shelf
+        let mut state = State::default();
+        for (sku, item) in items {
+            for kept in &item.kept {
+                state.remember(&kept.reservation_id, &sku);
+            }
+            if !item.kept.is_empty() {
+                state.kept.insert(sku.clone(), item.kept);
+            }
+            state.items.insert(sku, item.stock);
+        }
+        Self { state: RwLock::new(state) }
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -124,54 +133,61 @@ impl Shelf {
         self.state().reservations.len()
     }
 
-    /// Takes over what was committed.
-    pub(crate) fn commit(&self, changed: impl IntoIterator<Item = (Sku, Item)>) {
+    /// Applies what was committed: in place, so that an item with very many allocations costs no more
+    /// than one with few.
+    pub(crate) fn commit(&self, events: &[(Sku, StockEvent)]) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        for (sku, item) in changed {
-            state.put(sku, item);
+        for (sku, event) in events {
+            state.evolve(sku, event);
         }
     }
 }
 
 impl State {
-    fn put(&mut self, sku: Sku, item: Item) {
-        let Item { stock, kept } = item;
-        let before = self.kept.remove(&sku).unwrap_or_default();
-        // Allocations end anywhere and begin at the end: what is the same is passed over once.
-        let mut still = kept.iter().peekable();
-        for was in &before {
-            if still.next_if(|is| is.is_of(&was.reservation_id, was.attempt)).is_none() {
-                self.forget(&was.reservation_id, &sku, &kept);
-            }
+    fn evolve(&mut self, sku: &Sku, event: &StockEvent) {
+        if event.levels().is_none() {
+            return;
         }
-        for new in still {
-            let skus = self.reservations.entry(new.reservation_id.clone()).or_default();
-            skus.insert(sku.clone());
+        evolve(self.items.entry(sku.clone()).or_default(), event);
+        let Some(allocation) = event.allocation() else {
+            return;
+        };
+        let kept = self.kept.entry(sku.clone()).or_default();
+        let before = kept.len();
+        evolve_allocations(kept, event);
+        let (after, none_left) = (kept.len(), kept.is_empty());
+        if none_left {
+            self.kept.remove(sku);
         }
-        if !kept.is_empty() {
-            self.kept.insert(sku.clone(), kept);
-        }
-        // One that was only looked at is still one never seen.
-        if stock.version > Version::ZERO {
-            self.items.insert(sku, stock);
+        match after.cmp(&before) {
+            Ordering::Greater => self.remember(&allocation.reservation_id, sku),
+            Ordering::Less => self.forget(&allocation.reservation_id, sku),
+            Ordering::Equal => {}
         }
     }
 
-    /// A reservation lost an allocation of an item, of which these are left.
-    fn forget(&mut self, id: &ReservationId, sku: &Sku, kept: &[Allocation]) {
-        if kept.iter().any(|one| one.reservation_id == *id) {
+    fn remember(&mut self, id: &ReservationId, sku: &Sku) {
+        let skus = self.reservations.entry(id.clone()).or_default();
+        *skus.entry(sku.clone()).or_default() += 1;
+    }
+
+    fn forget(&mut self, id: &ReservationId, sku: &Sku) {
+        let Some(skus) = self.reservations.get_mut(id) else {
             return;
-        }
-        if let Some(skus) = self.reservations.get_mut(id) {
-            skus.remove(sku);
-            if skus.is_empty() {
-                self.reservations.remove(id);
+        };
+        if let Some(count) = skus.get_mut(sku) {
+            *count -= 1;
+            if *count == 0 {
+                skus.remove(sku);
             }
+        }
+        if skus.is_empty() {
+            self.reservations.remove(id);
         }
     }
 
     fn of(&self, id: &ReservationId) -> Vec<(Sku, Allocation)> {
-        let skus = self.reservations.get(id).into_iter().flatten();
+        let skus = self.reservations.get(id).into_iter().flat_map(BTreeMap::keys);
         skus.flat_map(|sku| {
             let kept = self.kept.get(sku).into_iter().flatten();
             kept.filter(|one| one.reservation_id == *id).map(|one| (sku.clone(), one.clone()))
@@ -185,7 +201,13 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use inventory_core::allocations::{Ending, end, reserve};
+
     use super::*;
+
+    fn time() -> Timestamp {
+        "2026-11-21T09:30:00Z".parse().unwrap()
+    }
 
     fn allocation(reservation: u8, attempt: u32) -> Allocation {
         Allocation {
@@ -196,44 +218,56 @@ mod tests {
             lines: 1,
             quantity: 1,
             line_quantity: 1,
-            expires_at: "2026-11-21T09:30:00Z".parse().unwrap(),
+            expires_at: time(),
         }
     }
 
     proptest! {
         #[test]
-        fn the_list_of_reservations_is_what_the_items_keep(
+        fn the_shelf_is_what_its_events_make_it(
             steps in vec((0..3_u8, 0..4_u8, 1..3_u32, any::<bool>()), 1..60)
         ) {
             let shelf = Shelf::default();
             let mut model: BTreeMap<Sku, Item> = BTreeMap::new();
             for (sku, reservation, attempt, keep) in steps {
                 let sku: Sku = format!("S{sku}").parse().unwrap();
-                let item = model.entry(sku.clone()).or_default();
-                item.stock.version = item.stock.version.next();
+                let mut item = model.get(&sku).cloned().unwrap_or_default();
+                item.stock.on_hand = 1_000;
                 let one = allocation(reservation, attempt);
-                item.kept.retain(|known| !known.is_of(&one.reservation_id, attempt));
-                if keep {
-                    item.kept.push(one);
-                }
-                shelf.commit([(sku, item.clone())]);
+                let is_kept =
+                    item.kept.iter().any(|known| known.is_of(&one.reservation_id, attempt));
+                let event = match (keep, is_kept) {
+                    (true, false) => reserve(&[(item.stock, one)], time()).pop().unwrap().1,
+                    (false, true) => end(&item.stock, &one, Ending::Fulfilled),
+                    _ => continue,
+                };
+                item.evolve(&event);
+                model.insert(sku.clone(), item);
+                shelf.commit(&[(sku, event)]);
 
                 let mut expected: BTreeMap<ReservationId, Vec<(Sku, Allocation)>> = BTreeMap::new();
                 for (sku, item) in &model {
+                    prop_assert_eq!(&shelf.item(sku), item);
                     for one in &item.kept {
                         let kept = expected.entry(one.reservation_id.clone()).or_default();
                         kept.push((sku.clone(), one.clone()));
                     }
                 }
-                prop_assert_eq!(shelf.reservations(None, 100), expected.into_iter().collect::<Vec<_>>());
+                let expected: Vec<_> = expected.into_iter().collect();
+                prop_assert_eq!(shelf.reservations(None, 100), expected);
+                // A store that starts makes the same of its journal.
+                let again = Shelf::new(model.clone());
+                prop_assert_eq!(again.reservations(None, 100), shelf.reservations(None, 100));
             }
         }
     }
 
     #[test]
-    fn an_item_that_was_only_looked_at_is_still_one_never_seen() {
+    fn a_refusal_makes_no_item_of_one_that_was_never_there() {
         let shelf = Shelf::default();
-        shelf.commit([("X".parse().unwrap(), Item::default())]);
+        let asked = reserve(&[(StockItem::default(), allocation(1, 1))], time());
+        let refused = asked.into_iter().map(|(_, event)| ("X".parse().unwrap(), event));
+        shelf.commit(&refused.collect::<Vec<_>>());
         assert!(shelf.is_empty());
     }
 }

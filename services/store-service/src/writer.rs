@@ -18,7 +18,7 @@ use shared_events::{CommandId, Rejection, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
-use crate::decisions::{Batch, Command};
+use crate::decisions::{Batch, Command, HotItems};
 use crate::journal::{self, InboxPosition, Journal, Verdict};
 use crate::metrics::Metrics;
 use crate::outbox::{Committed, Outbox};
@@ -157,6 +157,7 @@ pub struct Writer {
     outbox: Arc<Outbox>,
     metrics: Arc<Metrics>,
     digest: Digest,
+    hot: HotItems,
     mailbox: mpsc::Receiver<Message>,
 }
 
@@ -171,7 +172,8 @@ impl Writer {
     ) -> (Self, Handle) {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         let digest = outbox.committed().digest;
-        (Self { journal, shelf, outbox, metrics, digest, mailbox }, Handle { mailbox: sender })
+        let hot = HotItems::default();
+        (Self { journal, shelf, outbox, metrics, digest, hot, mailbox }, Handle { mailbox: sender })
     }
 
     /// Serves until it is told to stop, then answers what is waiting.
@@ -226,7 +228,8 @@ impl Writer {
 
     /// Decides and commits a group; on an error nothing in memory has changed.
     fn try_commit(&mut self, group: &Group) -> Result<Vec<Answers>, journal::Error> {
-        let mut batch = Batch::new(self.journal.append()?, &self.shelf, self.digest, now());
+        let append = self.journal.append()?;
+        let mut batch = Batch::new(append, &self.shelf, self.digest, now(), &mut self.hot);
         let mut answered = Vec::with_capacity(group.asked.len());
         for Asked { requests, inbox, .. } in &group.asked {
             let answers: Result<Vec<_>, _> =
@@ -236,15 +239,16 @@ impl Writer {
                 batch.append.inbox(position)?;
             }
         }
-        let Batch { mut append, changed, digest, .. } = batch;
+        let Batch { mut append, changed, events, hot, digest, .. } = batch;
         append.published_through(self.outbox.published_through())?;
         if self.metrics.storage_full.get() != 0 {
             // Somebody has to try: no sales are sent to a store that is not ready.
             append.probe()?;
         }
         let head = append.commit()?;
+        hot.keep(changed);
         self.digest = digest;
-        self.shelf.commit(changed);
+        self.shelf.commit(&events);
         self.outbox.commit(Committed { head, digest });
         Ok(answered)
     }
