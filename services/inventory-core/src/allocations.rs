@@ -123,11 +123,15 @@ pub fn evolve_allocations(kept: &mut Vec<Allocation>, event: &StockEvent) {
         StockEvent::Released(ReservationReleased { allocation, .. })
         | StockEvent::Fulfilled(ReservationFulfilled { allocation, .. })
         | StockEvent::Broken(ReservationBroken { allocation, .. }) => {
-            // From the back: the newest break first, and there may be very many.
-            let ended = kept
-                .iter()
-                .rposition(|known| known.is_of(&allocation.reservation_id, allocation.attempt));
-            if let Some(place) = ended {
+            // There may be very many: the newest break first, the oldest are fetched or expire first.
+            let ended =
+                |known: &Allocation| known.is_of(&allocation.reservation_id, allocation.attempt);
+            let place = if matches!(event, StockEvent::Broken(_)) {
+                kept.iter().rposition(ended)
+            } else {
+                kept.iter().position(ended)
+            };
+            if let Some(place) = place {
                 kept.remove(place);
             }
         }

@@ -20,6 +20,9 @@ use crate::journal::{self, Append, NewEvent, RecordedCommand, Verdict};
 use crate::shelf::{Item, Shelf};
 use crate::writer::{Answer, Refusal, Request};
 
+/// Allocations that one transaction lets go for their age: tills wait meanwhile.
+pub const LET_GO_AT_ONCE: usize = 1_000;
+
 /// What a store can be asked for. Its JSON is what a command id stands for: untagged, so that stock
 /// commands keep the form under which older journals remember them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -131,7 +134,9 @@ impl<'w> Batch<'w> {
             Command::LetGo { expired_before } => {
                 let skus = self.shelf.expired(*expired_before);
                 let ending = Ending::Released(ReleaseReason::Expired);
-                self.end(&skus, |kept| kept.expires_at < *expired_before, ending)
+                let mut events = self.end(&skus, |kept| kept.expires_at < *expired_before, ending);
+                events.truncate(LET_GO_AT_ONCE);
+                events
             }
         };
         self.record(request, events).map(Verdict::Accepted)

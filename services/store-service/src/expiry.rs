@@ -8,9 +8,10 @@ use service_kit::clock;
 use shared_events::Timestamp;
 use tracing::{info, warn};
 
-use crate::decisions::Command;
+use crate::decisions::{Command, LET_GO_AT_ONCE};
+use crate::journal::Verdict;
 use crate::shelf::Shelf;
-use crate::writer::{Handle, Request};
+use crate::writer::{Answer, Handle, Request};
 
 /// How often the shelf is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,21 +33,29 @@ impl Expiry {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             ticks.tick().await;
-            self.look().await;
+            // A bounded number at a time, so that tills get in between.
+            while self.look().await >= LET_GO_AT_ONCE {}
         }
     }
 
-    async fn look(&self) {
+    /// Gives how many allocations were let go.
+    async fn look(&self) -> usize {
         let expired_before = expired_before(self.grace);
-        let items = self.shelf.expired(expired_before).len();
-        if items == 0 {
-            return;
+        if self.shelf.expired(expired_before).is_empty() {
+            return 0;
         }
-        info!(items, "letting go of what nobody fetched in time");
         let command = Command::LetGo { expired_before };
         let request = Request { command, id: None, traceparent: None, answer_by_event: false };
-        if let Err(error) = self.writer.execute(vec![request]).await {
-            warn!(%error, "not let go yet; it is tried again");
+        match self.writer.execute(vec![request]).await.map(|mut answers| answers.pop()) {
+            Ok(Some(Ok(Answer { verdict: Verdict::Accepted(events), .. }))) => {
+                info!(allocations = events.len(), "let go of what nobody fetched in time");
+                events.len()
+            }
+            Ok(Some(Err(error))) | Err(error) => {
+                warn!(%error, "not let go yet; it is tried again");
+                0
+            }
+            Ok(_) => 0,
         }
     }
 }
