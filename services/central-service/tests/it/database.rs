@@ -48,6 +48,35 @@ fn a_folder_serves_one_process_at_a_time() {
     App::build(config(folder.path()), log).expect("the lock went with its holder");
 }
 
+/// It did not record what stores keep for reservations, so everything is read again.
+#[test]
+fn a_database_of_the_first_layout_is_built_anew_from_the_topics() {
+    let (folder, log) = setting();
+    let shop = used(folder.path(), &log);
+    let rows = Connection::open(file(folder.path())).expect("the file is there");
+    let first = include_str!("../../src/database/layout-1.sql");
+    let older = folder.path().join("older.db");
+    rows.execute("ATTACH ?1 AS older", [older.to_str()]).expect("a second file");
+    let first = first.replace("CREATE TABLE ", "CREATE TABLE older.");
+    rows.execute_batch(&first).expect("the tables of the first layout");
+    for table in ["source", "stores", "levels", "trackers", "tracker_chunks", "positions"] {
+        let copy = format!("INSERT INTO older.{table} SELECT * FROM main.{table}");
+        rows.execute(&copy, []).expect("the same columns");
+    }
+    rows.execute_batch("PRAGMA older.application_id = 0x4f6e6832; PRAGMA older.user_version = 1;")
+        .expect("the marks of the first layout");
+    drop(rows);
+    for left in ["central.db-wal", "central.db-shm"] {
+        std::fs::remove_file(folder.path().join(left)).unwrap_or_default();
+    }
+    std::fs::rename(older, file(folder.path())).expect("it takes the place");
+
+    let mut centre = Centre::open(folder.path(), &log);
+    let applied = centre.catch_up();
+    assert_eq!((applied.events, applied.duplicates), (300, 0));
+    assert_eq!(centre.on_hand(&shop.id, "ITEM-299"), Some(300));
+}
+
 #[test]
 fn a_database_of_another_kind_is_left_alone() {
     let (folder, log) = setting();
