@@ -221,6 +221,8 @@ pub enum Reason {
     TimedOut,
     /// Other lines of the reservation could not be had.
     Incomplete,
+    /// Another line failed there, and all of the reservation was looked for in another store.
+    Moved,
     /// A customer in the shop had the units in hand.
     Sold,
     /// A count found fewer units than were promised.
@@ -247,6 +249,7 @@ impl From<ReleaseReason> for Reason {
             ReleaseReason::Expired => Self::Expired,
             ReleaseReason::TimedOut => Self::TimedOut,
             ReleaseReason::Incomplete => Self::Incomplete,
+            ReleaseReason::Moved => Self::Moved,
         }
     }
 }

@@ -126,6 +126,8 @@ pub enum ReleaseReason {
     TimedOut,
     /// Other lines of the reservation could not be had.
     Incomplete,
+    /// Another line failed here, and all of the reservation is looked for in another store.
+    Moved,
 }
 
 /// The customer has the units.

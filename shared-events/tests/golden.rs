@@ -156,6 +156,7 @@ fn every_choice_is_spelt_as_it_always_was() {
     spelt(ReleaseReason::Expired, "expired");
     spelt(ReleaseReason::TimedOut, "timedOut");
     spelt(ReleaseReason::Incomplete, "incomplete");
+    spelt(ReleaseReason::Moved, "moved");
     spelt(BreakReason::Sold, "sold");
     spelt(BreakReason::Recounted, "recounted");
     spelt(BreakReason::NotFound, "notFound");
@@ -199,6 +200,7 @@ fn a_reason_is_spelt_in_the_ledger_as_the_store_spelt_it() {
     spelt(Reason::from(ReleaseReason::Expired), "expired");
     spelt(Reason::from(ReleaseReason::TimedOut), "timedOut");
     spelt(Reason::from(ReleaseReason::Incomplete), "incomplete");
+    spelt(Reason::from(ReleaseReason::Moved), "moved");
     spelt(Reason::from(BreakReason::Sold), "sold");
     spelt(Reason::from(BreakReason::Recounted), "recounted");
     spelt(Reason::from(BreakReason::NotFound), "notFound");

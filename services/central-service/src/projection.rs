@@ -211,6 +211,8 @@ impl Projection {
     /// # Errors
     /// [`Error`]; the view must not be used any more.
     pub fn serve(&mut self, asks: Vec<Ask>, now: Timestamp) -> Result<bool, Error> {
+        // Callers are judged by how things stand once everything due is done.
+        self.ledger.advance(now);
         for ask in asks {
             self.ledger.serve(ask, now, &self.database)?;
         }

@@ -119,8 +119,8 @@ fn allocation() -> impl Strategy<Value = Allocation> {
 }
 
 fn release_reason() -> impl Strategy<Value = ReleaseReason> {
-    use ReleaseReason::{Cancelled, Expired, Incomplete, TimedOut};
-    select(&[Cancelled, Expired, TimedOut, Incomplete][..])
+    use ReleaseReason::{Cancelled, Expired, Incomplete, Moved, TimedOut};
+    select(&[Cancelled, Expired, TimedOut, Incomplete, Moved][..])
 }
 
 fn refusal_reason() -> impl Strategy<Value = RefusalReason> {

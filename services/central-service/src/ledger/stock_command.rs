@@ -73,7 +73,8 @@ pub enum StockOutcome {
 /// long, at most five minutes.
 #[must_use]
 pub fn resend_after(first_ms: u64, sent: u32) -> u64 {
-    first_ms.checked_shl(sent).unwrap_or(u64::MAX).min(300_000)
+    let times = 1_u64.checked_shl(sent).unwrap_or(u64::MAX);
+    first_ms.saturating_mul(times).min(300_000)
 }
 
 /// Commands without an answer, and who waits for one.

@@ -59,6 +59,7 @@ const fn release_reason(reason: Option<Reason>) -> ReleaseReason {
         Some(Reason::Cancelled) => ReleaseReason::Cancelled,
         Some(Reason::Expired) => ReleaseReason::Expired,
         Some(Reason::Incomplete) => ReleaseReason::Incomplete,
+        Some(Reason::Moved) => ReleaseReason::Moved,
         Some(
             Reason::TimedOut
             | Reason::InsufficientStock

@@ -143,6 +143,7 @@ fn surprise(
     known.state = AllocationState::Stray;
     known.answer_by = None;
     let place = reservation.allocations.len();
+    reservation.commands = reservation.commands.max(attempt);
     if reservation.rebuilt {
         // Commands that were lost with the ledger came behind this one.
         let behind = attempt.saturating_add(COMMANDS_LOST_AT_MOST);
@@ -184,6 +185,8 @@ fn answered(
             AllocationState::Asked if as_asked => (AllocationState::Reserved, None),
             // It has been told to let go already, behind the ask.
             AllocationState::Withdrawn => (AllocationState::Releasing, known.reason),
+            // Said again, by a journal that was restored.
+            AllocationState::Reserved if as_asked => (AllocationState::Reserved, None),
             AllocationState::Asked
             | AllocationState::Stray
             | AllocationState::Reserved
@@ -208,17 +211,17 @@ fn answered(
         known.answer_by = None;
     }
     match answer {
-        Answer::Refused { .. } => nothing_kept(reservation, place),
+        Answer::Refused { .. } => return nothing_kept(reservation, place),
         Answer::Released { reason } if reservation.rebuilt => infer_end(reservation, *reason),
-        Answer::Reserved => certain(reservation, place),
-        Answer::Released { .. } | Answer::Fulfilled => {}
         // What was missing may be somewhere else by now, or more of it.
         Answer::Broken { .. } => reservation.short = false,
+        Answer::Reserved | Answer::Released { .. } | Answer::Fulfilled => {}
     }
+    certain(reservation, place);
 }
 
-/// A store that keeps one line of an ask keeps all: the other answers are on their way, however long
-/// that takes.
+/// A store that kept one line of an ask kept all: the other answers are on their way, however long that
+/// takes.
 fn certain(reservation: &mut Reservation, place: usize) {
     let Some(kept) = reservation.allocations.get(place) else {
         return;
@@ -251,7 +254,7 @@ fn infer_end(reservation: &mut Reservation, reason: ReleaseReason) {
         ReleaseReason::Cancelled => CloseReason::Cancelled,
         ReleaseReason::Expired => CloseReason::Expired,
         ReleaseReason::Incomplete => CloseReason::Rejected,
-        ReleaseReason::TimedOut => return,
+        ReleaseReason::TimedOut | ReleaseReason::Moved => return,
     };
     reservation.closed.get_or_insert(closed);
 }

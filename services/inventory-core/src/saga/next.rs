@@ -58,7 +58,8 @@ pub fn overdue_at(
     now: Timestamp,
     timing: &Timing,
 ) -> Timestamp {
-    let doubled = timing.resend_ms.checked_shl(sent.saturating_sub(1)).unwrap_or(u64::MAX);
+    let times = 1_u64.checked_shl(sent.saturating_sub(1)).unwrap_or(u64::MAX);
+    let doubled = timing.resend_ms.saturating_mul(times);
     spread(reservation, command, sent, now, doubled.min(RESEND_MS_MAX))
 }
 
@@ -132,7 +133,7 @@ fn regroup(reservation: &Reservation, now: Timestamp, timing: &Timing) -> Option
     let command = reservation.commands.saturating_add(1);
     let answer_by = overdue_at(reservation, command, 1, now, timing);
     let (attempt, store_id) = (had.attempt, had.store_id.clone());
-    let reason = ReleaseReason::Incomplete;
+    let reason = ReleaseReason::Moved;
     Some(if had.state == AllocationState::Asked {
         Transition::Withdrawn { command, attempt, store_id, reason, answer_by }
     } else {
@@ -194,20 +195,24 @@ fn release(reservation: &Reservation, now: Timestamp, timing: &Timing) -> Option
     })
 }
 
-/// What a rebuilt reservation has twice: an earlier ask that was given up, and a later one.
+/// What is kept beyond what is wanted: a store answered that nobody waited for any more, or a ledger
+/// that was lost had given it up. An earlier ask goes before a later one, and one whose units are just
+/// the excess before all: it is the one that was given up.
 fn surplus(reservation: &Reservation) -> Option<&LedgerAllocation> {
-    if !reservation.rebuilt {
-        return None;
-    }
     let had = units(reservation, |known| known.state.covers());
-    let over = |known: &&LedgerAllocation| {
+    let excess = |known: &LedgerAllocation| {
         let line = reservation.lines.iter().find(|line| line.line == known.line);
-        let over = line.map_or(0, |line| {
+        line.map_or(0, |line| {
             had.get(&line.line).copied().unwrap_or_default().saturating_sub(line.quantity)
-        });
-        known.state == AllocationState::Reserved && known.quantity <= over
+        })
     };
-    reservation.allocations.iter().filter(over).min_by_key(|known| known.attempt)
+    let over =
+        |known: &&LedgerAllocation| known.state == AllocationState::Reserved && excess(known) > 0;
+    reservation.allocations.iter().filter(over).min_by_key(|known| {
+        let left = excess(known).saturating_sub(known.quantity);
+        // Rather a little too much than too little; else the smallest, and the rest is sought anew.
+        (left != 0, left < 0, left.saturating_abs(), known.attempt)
+    })
 }
 
 fn send_again(reservation: &Reservation, now: Timestamp, timing: &Timing) -> Option<Transition> {
