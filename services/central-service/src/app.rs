@@ -12,13 +12,16 @@ use tracing::info;
 
 use crate::api;
 use crate::config::Config;
-use crate::database::{Database, Error};
+use crate::database::{Database, Error, Lane};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::outbound::{Bell, Outbound};
 use crate::projection::Projection;
 use crate::projector::{Batches, Handle, Projector};
 use crate::read_model::ReadModel;
+
+/// Threads that publish the lanes of the outbox.
+const OUTBOUND: [&str; 2] = ["commands", "outbound"];
 
 /// A centre, built and not yet serving.
 #[derive(Debug)]
@@ -27,7 +30,7 @@ pub struct App {
     batches: Batches,
     handle: Handle,
     intake: Intake,
-    outbound: Outbound,
+    outbound: [Outbound; 2],
     bell: Arc<Bell>,
     log: Arc<dyn EventLog>,
     topics: Topics,
@@ -45,7 +48,8 @@ impl App {
         let model = Arc::new(ReadModel::new(config.freshness));
         let bell = Arc::new(Bell::default());
         let database = Database::open(&config.data_dir)?;
-        let (outbox_reader, list_reader) = (database.reader()?, database.reader()?);
+        let (commands, records) = (database.reader()?, database.reader()?);
+        let list_reader = database.reader()?;
         let (projection, positions, cluster_id) = Projection::open(
             database,
             Arc::clone(&model),
@@ -68,13 +72,15 @@ impl App {
             cluster_id,
             metrics: Arc::clone(&metrics),
         };
-        let outbound = Outbound {
-            reader: outbox_reader,
+        let outbound = |lane, reader| Outbound {
+            lane,
+            reader,
             log: Arc::clone(&log),
             topics: config.topics.clone(),
             bell: Arc::clone(&bell),
             projector: batches.clone(),
         };
+        let outbound = [outbound(Lane::Commands, commands), outbound(Lane::Records, records)];
         let reader = Arc::new(Mutex::new(list_reader));
         let router = api::router(api::State {
             model: Arc::clone(&model),
@@ -116,10 +122,10 @@ impl App {
             let end = end.clone();
             move || Ok(intake.run(&batches, &end)?)
         })?;
-        threads.spawn("outbound", {
+        for (outbound, name) in outbound.into_iter().zip(OUTBOUND) {
             let end = end.clone();
-            move || Ok(outbound.run(&end)?)
-        })?;
+            threads.spawn(name, move || Ok(outbound.run(&end)?))?;
+        }
 
         let served = tokio::select! {
             served = http::serve(listener, router, stop) => served,
@@ -128,7 +134,10 @@ impl App {
         end.cancel();
         bell.ring();
         let read = threads.join_one("intake").await;
-        let published = threads.join_one("outbound").await;
+        let mut published = Ok(());
+        for name in OUTBOUND {
+            published = published.and(threads.join_one(name).await);
+        }
         handle.stop();
         threads.join().await.and(read).and(published)?;
         served

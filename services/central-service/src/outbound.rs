@@ -10,38 +10,44 @@ use shared_events::topic::Topics;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::database::{Error, Reader};
+use crate::database::{Error, Lane, Reader};
 use crate::projector::Batches;
 
 const RECORDS_PER_BATCH: u32 = 500;
 
-/// Rung when something was committed to the outbox, or when it is time to stop.
+/// Rung when something was committed to the outbox, or when it is time to stop. Each lane hears it.
 #[derive(Debug, Default)]
 pub struct Bell {
-    rung: Mutex<bool>,
+    /// How often it was rung.
+    rung: Mutex<u64>,
     sound: Condvar,
 }
 
 impl Bell {
     /// Wakes whoever waits, now or when it waits next.
     pub fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.sound.notify_all();
     }
 
-    fn wait(&self, timeout: Duration) {
+    /// How often it was rung so far.
+    fn heard(&self) -> u64 {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is rung again.
+    fn wait(&self, heard: u64, timeout: Duration) {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut rung, _) = self
-            .sound
-            .wait_timeout_while(rung, timeout, |rung| !*rung)
-            .unwrap_or_else(PoisonError::into_inner);
-        *rung = false;
+        let waited = self.sound.wait_timeout_while(rung, timeout, |rung| *rung == heard);
+        drop(waited);
     }
 }
 
-/// The publisher of the outbox.
+/// The publisher of one lane of the outbox.
 #[derive(Debug)]
 pub struct Outbound {
+    /// Which part of it.
+    pub lane: Lane,
     /// Reads the outbox.
     pub reader: Reader,
     /// The broker.
@@ -87,12 +93,14 @@ impl Outbound {
         // Rows behind this are published; the projector deletes them in its own time.
         let mut sent = 0;
         while !cancel.is_cancelled() {
-            let waiting = match self.reader.outbox(sent, RECORDS_PER_BATCH) {
+            // Before the look: what is committed behind it rings again.
+            let heard = self.bell.heard();
+            let waiting = match self.reader.outbox(self.lane, sent, RECORDS_PER_BATCH) {
                 Ok(waiting) => waiting,
                 Err(error) => return Halt::Database(error),
             };
             if waiting.is_empty() {
-                self.bell.wait(Duration::from_secs(1));
+                self.bell.wait(heard, Duration::from_secs(1));
                 continue;
             }
             let batch: Vec<Publication> =
@@ -100,7 +108,7 @@ impl Outbound {
             let published = publisher.publish(&batch, cancel);
             if let Some(last) = published.acknowledged.checked_sub(1).and_then(|i| waiting.get(i)) {
                 sent = last.id;
-                if self.projector.published(sent).is_err() {
+                if self.projector.published(self.lane, sent).is_err() {
                     return Halt::Stopped;
                 }
                 debug!(through = sent, "outbox published");

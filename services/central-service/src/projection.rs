@@ -18,7 +18,7 @@ use shared_events::{
 };
 
 use crate::commitments::{AskKey, Change};
-use crate::database::{Database, Durability, Error, Loaded};
+use crate::database::{Database, Durability, Error, Lane, Loaded};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::store::Store;
@@ -248,19 +248,19 @@ impl Projection {
         }
         if !asks.is_empty() {
             let write = self.database.write(Durability::Checkpoint)?;
-            asks.iter().try_for_each(|ask| write.publish(ask))?;
+            asks.iter().try_for_each(|ask| write.publish(Lane::Commands, ask))?;
             write.commit()?;
         }
         Ok(u64::try_from(asks.len()).unwrap_or_default())
     }
 
-    /// Forgets what has been published.
+    /// Forgets what has been published of a lane.
     ///
     /// # Errors
     /// [`Error`]; the view must not be used any more.
-    pub fn published(&mut self, through: i64) -> Result<(), Error> {
+    pub fn published(&mut self, lane: Lane, through: i64) -> Result<(), Error> {
         let write = self.database.write(Durability::Checkpoint)?;
-        write.published(through)?;
+        write.published(lane, through)?;
         write.commit()
     }
 
@@ -295,7 +295,7 @@ impl Projection {
         }
         self.ledger.write(&write, now)?;
         for letter in &batch.dead_letters {
-            write.publish(letter)?;
+            write.publish(Lane::Records, letter)?;
         }
         if let Some(cluster_id) = &batch.cluster_id {
             write.cluster_id(cluster_id)?;

@@ -15,7 +15,7 @@ use shared_events::Timestamp;
 use shared_events::policy::SafetyStock;
 use tokio::sync::oneshot;
 
-use crate::database::Error;
+use crate::database::{Error, Lane};
 use crate::ledger::{Answer, Ask, CommandAnswer, Refusal};
 use crate::metrics::Metrics;
 use crate::outbound::Bell;
@@ -37,8 +37,8 @@ enum Message {
     Batch,
     /// A caller asks.
     Ask(Ask),
-    /// The outbox was published up to this row.
-    Published(i64),
+    /// A lane of the outbox was published up to this row.
+    Published(Lane, i64),
     /// Nobody will ask any more.
     Stop,
 }
@@ -60,12 +60,12 @@ impl Batches {
         self.mailbox.send(Message::Batch).map_err(|_ended| SendError(()))
     }
 
-    /// Tells that the outbox was published up to a row.
+    /// Tells that a lane of the outbox was published up to a row.
     ///
     /// # Errors
     /// When the projector has ended.
-    pub fn published(&self, through: i64) -> Result<(), SendError<()>> {
-        self.mailbox.send(Message::Published(through)).map_err(|_ended| SendError(()))
+    pub fn published(&self, lane: Lane, through: i64) -> Result<(), SendError<()>> {
+        self.mailbox.send(Message::Published(lane, through)).map_err(|_ended| SendError(()))
     }
 }
 
@@ -151,7 +151,7 @@ pub struct Projector {
 struct Round {
     batch: bool,
     asks: Vec<Ask>,
-    published: Option<i64>,
+    published: Vec<(Lane, i64)>,
     stop: bool,
 }
 
@@ -161,7 +161,10 @@ impl Round {
         match message {
             Message::Batch => self.batch = true,
             Message::Ask(ask) => self.asks.push(ask),
-            Message::Published(through) => self.published = Some(through),
+            Message::Published(lane, through) => {
+                self.published.retain(|(of, _)| *of != lane);
+                self.published.push((lane, through));
+            }
             Message::Stop => self.stop = true,
         }
         !self.batch && !self.stop && self.asks.len() < REQUESTS_PER_COMMIT
@@ -191,8 +194,8 @@ impl Projector {
         let mut look_at = Instant::now() + LOOK_EVERY;
         loop {
             let round = self.next_round(look_at);
-            if let Some(through) = round.published {
-                self.projection.published(through)?;
+            for (lane, through) in round.published {
+                self.projection.published(lane, through)?;
             }
             if round.batch {
                 self.apply()?;

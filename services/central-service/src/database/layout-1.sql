@@ -56,6 +56,6 @@ CREATE TABLE outbox (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     topic   TEXT NOT NULL,
     key     BLOB NOT NULL,
-    headers TEXT NOT NULL, -- JSON: [[name, value], …]; a character is a byte
+    headers TEXT NOT NULL, -- JSON: [[name, [byte, …]], …]
     value   BLOB
 ) STRICT;

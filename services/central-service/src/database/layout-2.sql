@@ -4,7 +4,6 @@ DELETE FROM trackers;
 DELETE FROM levels;
 DELETE FROM stores;
 DELETE FROM positions;
-DELETE FROM outbox;
 
 -- What stores keep for reservations of every centre, by their events.
 CREATE TABLE commitments (
@@ -49,3 +48,15 @@ CREATE TABLE safety_stocks (
     scope    TEXT NOT NULL PRIMARY KEY,
     document TEXT NOT NULL -- JSON, as on the policies topic
 ) STRICT, WITHOUT ROWID;
+
+-- Records still to be published. Commands have a lane of their own: a customer waits for them.
+DROP TABLE outbox;
+CREATE TABLE outbox (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane    INTEGER NOT NULL,
+    topic   TEXT NOT NULL,
+    key     BLOB NOT NULL,
+    headers TEXT NOT NULL, -- JSON: [[name, value], …]; a character is a byte
+    value   BLOB
+) STRICT;
+CREATE INDEX outbox_lanes ON outbox (lane, id);

@@ -29,6 +29,24 @@ const SCHEMA: Schema = Schema {
 };
 const DATABASE: &str = "central.db";
 
+/// Which records wait for each other to be published, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Commands to stores: somebody may be waiting for what comes of them.
+    Commands,
+    /// Everything else: reservations, policies, dead letters.
+    Records,
+}
+
+impl Lane {
+    const fn number(self) -> i64 {
+        match self {
+            Self::Commands => 0,
+            Self::Records => 1,
+        }
+    }
+}
+
 /// What can go wrong with the database. All of it ends the process: what it holds comes back from the
 /// topics, except reservations no store has answered yet.
 #[derive(Debug, thiserror::Error)]

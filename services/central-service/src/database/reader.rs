@@ -7,14 +7,16 @@ use shared_events::wire::OutgoingRecord;
 use shared_events::{CommandId, ReservationId};
 
 use super::Error;
-use super::headers;
 use super::ledger::{self, Filter};
+use super::{Lane, headers};
 use crate::ledger::StockCommandRecord;
 use crate::read_model::StoreIndex;
 
 /// A record waiting to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
+    /// Its lane.
+    pub lane: Lane,
     /// Its place in the order.
     pub id: i64,
     /// The record and its topic.
@@ -32,15 +34,16 @@ impl Reader {
         Self { connection }
     }
 
-    /// The oldest records of the outbox behind `after`.
+    /// The oldest records of a lane of the outbox behind `after`.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn outbox(&self, after: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+    pub fn outbox(&self, lane: Lane, after: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, topic, key, headers, value FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2",
+            "SELECT id, topic, key, headers, value FROM outbox
+             WHERE lane = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
         )?;
-        let mut rows = statement.query(params![after, limit])?;
+        let mut rows = statement.query(params![lane.number(), after, limit])?;
         let mut waiting = Vec::new();
         while let Some(row) = rows.next()? {
             let headers: String = row.get(3)?;
@@ -48,7 +51,7 @@ impl Reader {
                 .map_err(|error| Error::Broken(format!("outbox headers: {error}")))?;
             let record = OutgoingRecord { key: row.get(2)?, headers, value: row.get(4)? };
             let publication = Publication { topic: row.get(1)?, record };
-            waiting.push(OutboxRow { id: row.get(0)?, publication });
+            waiting.push(OutboxRow { lane, id: row.get(0)?, publication });
         }
         Ok(waiting)
     }

@@ -5,7 +5,7 @@ use inventory_core::sequence_tracker::TrackerChanges;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use shared_events::{Epoch, Sku, StoreId};
 
-use super::{Error, headers, signed};
+use super::{Error, Lane, headers, signed};
 use crate::commitments::{AskKey, Change};
 use crate::read_model::{Level, StoreIndex};
 use crate::store::Witness;
@@ -178,23 +178,31 @@ impl<'d> Write<'d> {
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn publish(&self, publication: &Publication) -> Result<(), Error> {
+    pub fn publish(&self, lane: Lane, publication: &Publication) -> Result<(), Error> {
         let record = &publication.record;
         let headers = headers::to_text(&record.headers);
         self.transaction
             .prepare_cached(
-                "INSERT INTO outbox (topic, key, headers, value) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO outbox (lane, topic, key, headers, value) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![publication.topic, record.key, headers, record.value])?;
+            .execute(params![
+                lane.number(),
+                publication.topic,
+                record.key,
+                headers,
+                record.value
+            ])?;
         Ok(())
     }
 
-    /// Everything up to here has been published.
+    /// Everything of a lane up to here has been published.
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn published(&self, through: i64) -> Result<(), Error> {
-        self.transaction.prepare_cached("DELETE FROM outbox WHERE id <= ?1")?.execute([through])?;
+    pub fn published(&self, lane: Lane, through: i64) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("DELETE FROM outbox WHERE lane = ?1 AND id <= ?2")?
+            .execute(params![lane.number(), through])?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::{Answer, CommandAnswer, Ledger, Refusal};
 use crate::commitments::{AskKey, Change};
-use crate::database::{Error, Write};
+use crate::database::{Error, Lane, Write};
 use crate::read_model::StoreIndex;
 
 /// Decided, not written.
@@ -71,15 +71,15 @@ impl Ledger {
             && policies_to_publish.is_empty())
     }
 
-    /// Writes everything decided, and queues what is to be published: commands first, since a customer
-    /// waits for them.
+    /// Writes everything decided, and queues what is to be published.
     ///
     /// # Errors
     /// [`Error`] of the database.
     pub fn write(&self, write: &Write<'_>, now: Timestamp) -> Result<(), Error> {
         for command in &self.unwritten.commands {
             let topic = self.topics.commands(&command.store).name;
-            write.publish(&Publication { topic, record: encode_command(command) })?;
+            let record = encode_command(command);
+            write.publish(Lane::Commands, &Publication { topic, record })?;
         }
         for (key, fingerprint) in &self.unwritten.requests {
             write.request(key, fingerprint)?;
@@ -88,7 +88,8 @@ impl Ledger {
             if let Some(reservation) = self.running.get(id) {
                 write.reservation(reservation, saga::is_final(reservation))?;
                 let record = encode_reservation(reservation, now);
-                write.publish(&Publication { topic: self.topics.reservations().name, record })?;
+                let topic = self.topics.reservations().name;
+                write.publish(Lane::Records, &Publication { topic, record })?;
             }
         }
         for id in &self.unwritten.stock_commands {
@@ -101,7 +102,8 @@ impl Ledger {
         }
         for policy in &self.unwritten.policies_to_publish {
             let record = encode_safety_stock(policy);
-            write.publish(&Publication { topic: self.topics.policies().name, record })?;
+            let topic = self.topics.policies().name;
+            write.publish(Lane::Records, &Publication { topic, record })?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use central_service::database::Database;
+use central_service::database::{Database, Lane};
 use event_log::{EventLog, MemoryLog};
 use serde_json::{Value, json};
 use shared_events::StoreId;
@@ -161,7 +161,10 @@ async fn unreadable_records_are_kept_once_and_hold_up_nothing() {
     centre.stop().await;
     assert_eq!(records(log.as_ref(), &topic).len(), ALL + 1);
     let reader = Database::open(folder.path()).expect("the folder is free").reader();
-    assert_eq!(reader.and_then(|reader| reader.outbox(0, 10)).expect("it can be read"), []);
+    assert_eq!(
+        reader.and_then(|reader| reader.outbox(Lane::Records, 0, 10)).expect("it can be read"),
+        []
+    );
 
     // … and a new database reads all of them once more.
     let elsewhere = tempfile::tempdir().expect("a folder");

@@ -120,6 +120,17 @@ fn spawn(args: &[String], log: &Path) -> Child {
         .unwrap()
 }
 
+/// A process that does not outlive its test, however that ends.
+pub(crate) struct Guarded(pub(crate) Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Already gone when the test ended it.
+        self.0.kill().unwrap_or_default();
+        self.0.wait().unwrap();
+    }
+}
+
 /// The program, without whatever the environment says about it.
 pub(crate) fn onhand() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onhand"));

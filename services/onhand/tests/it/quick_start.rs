@@ -5,13 +5,13 @@ use std::process::Stdio;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::process::{eventually, free_ports, onhand};
+use crate::process::{Guarded, eventually, free_ports, onhand};
 
 async fn post(client: &Client, url: String, body: Value) -> Value {
     let request = client.post(url).header("content-type", "application/json");
     let request = request.header("prefer", "wait=20");
     let response = request.body(body.to_string()).send().await.unwrap();
-    assert_eq!(response.status().as_u16(), 200);
+    assert!([200, 201].contains(&response.status().as_u16()), "{}", response.status());
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
@@ -21,17 +21,18 @@ async fn replace_at_one_store_and_adjust_at_another_add_up_at_the_centre() {
     let port = free_ports(4);
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("dev.log");
-    let mut dev = onhand()
+    let dev = onhand()
         .args(["dev", "--port", &port.to_string()])
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
+    let mut dev = Guarded(dev);
     let base = format!("http://127.0.0.1:{port}/api");
     let client = Client::new();
     let running = std::cell::RefCell::new(&mut dev);
     eventually("dev answers", async || {
-        if let Some(status) = running.borrow_mut().try_wait().unwrap() {
+        if let Some(status) = running.borrow_mut().0.try_wait().unwrap() {
             panic!("dev ended with {status}: {}", std::fs::read_to_string(&log).unwrap());
         }
         let text = client.get(format!("{base}/stores")).send().await.ok()?.text().await.ok()?;
@@ -55,12 +56,15 @@ async fn replace_at_one_store_and_adjust_at_another_add_up_at_the_centre() {
     .await;
     assert_eq!(global["sku"], "ABC-1");
     assert_eq!(global["available"], 15);
+    let order = json!({"orderId": "order-1", "lines": [{"sku": "ABC-1", "quantity": 2}]});
+    let reserved = post(&client, format!("{base}/reservations"), order).await;
+    assert_eq!(reserved["state"], "confirmed");
 
     let stopping = std::time::Instant::now();
     let interrupted =
-        std::process::Command::new("kill").arg("-INT").arg(dev.id().to_string()).status();
+        std::process::Command::new("kill").arg("-INT").arg(dev.0.id().to_string()).status();
     assert!(interrupted.unwrap().success());
-    let status = tokio::task::spawn_blocking(move || dev.wait().unwrap()).await.unwrap();
+    let status = tokio::task::spawn_blocking(move || dev.0.wait().unwrap()).await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(stopping.elapsed() < std::time::Duration::from_secs(5), "Ctrl-C took too long");
 }

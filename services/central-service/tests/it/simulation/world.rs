@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use central_service::commitments::Commitment;
-use central_service::database::Filter;
+use central_service::database::{Filter, Lane};
 use central_service::ledger::{Ask, Settings};
 use event_log::{Chaos, EventLog, MemoryLog, Offset, Position, Publication};
 use fastrand::Rng;
@@ -252,11 +252,12 @@ impl World {
     /// A centre publishes some of its outbox; now and then it dies before it has noted that.
     fn send_out(&mut self, place: usize) {
         let some = self.random.usize(1..=6);
-        let dies = self.random.u8(0..20) == 0;
+        let (dies, records) = (self.random.u8(0..20) == 0, self.random.bool());
         let log = Arc::clone(&self.log);
         let centre = self.centre(place);
-        let waiting = centre.outbox();
-        let some: Vec<_> = waiting.into_iter().take(some).collect();
+        let lane = if records { Lane::Records } else { Lane::Commands };
+        let waiting = centre.outbox().into_iter().filter(|row| row.lane == lane);
+        let some: Vec<_> = waiting.take(some).collect();
         let Some(last) = some.last().map(|row| row.id) else {
             return;
         };
@@ -265,7 +266,7 @@ impl World {
         if dies {
             self.start(place);
         } else {
-            centre.projection.published(last).expect("the database works");
+            centre.projection.published(lane, last).expect("the database works");
         }
     }
 

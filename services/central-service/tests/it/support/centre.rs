@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use central_service::api;
-use central_service::database::{Database, OutboxRow, Reader};
+use central_service::database::{Database, Lane, OutboxRow, Reader};
 use central_service::intake::{Intake, Session};
 use central_service::ledger::Settings;
 use central_service::metrics::Metrics;
@@ -173,8 +173,12 @@ impl Centre {
         self.projection.ask_for_missing(self.now).expect("the database works")
     }
 
+    /// What waits to be published: commands, then everything else.
     pub(crate) fn outbox(&self) -> Vec<OutboxRow> {
-        self.reader.lock().expect("no panic").outbox(0, 1_000).expect("it can be read")
+        let reader = self.reader.lock().expect("no panic");
+        let lanes = [Lane::Commands, Lane::Records];
+        let waiting = lanes.map(|lane| reader.outbox(lane, 0, 1_000).expect("it can be read"));
+        waiting.concat()
     }
 
     /// The commands in the outbox, with the topics they go to.
