@@ -6,8 +6,10 @@ mod explain;
 mod operations;
 mod policies;
 mod query;
+mod reservation_answer;
 mod reservation_view;
 mod reservations;
+mod reserve;
 mod stores;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -127,7 +129,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(query::items))
         .routes(routes!(availability::availability))
         .routes(routes!(explain::explain))
-        .routes(routes!(reservations::reserve, reservations::reservations))
+        .routes(routes!(reserve::reserve, reservations::reservations))
         .routes(routes!(reservations::reservation))
         .routes(routes!(reservations::fulfil))
         .routes(routes!(reservations::cancel))

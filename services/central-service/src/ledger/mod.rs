@@ -10,6 +10,7 @@
 //! away: the answers may all be there.
 
 mod ask;
+mod command_name;
 mod metrics;
 mod safety_stock;
 mod sourcing;
@@ -21,14 +22,11 @@ use std::sync::Arc;
 
 use inventory_core::saga::{self, Timing};
 use service_kit::circuit_breaker::{self, CircuitBreaker, State};
-use service_kit::fingerprint::fingerprint;
 use shared_events::command::CommandEnvelope;
 use shared_events::ledger::{LedgerAllocation, Reservation, ReservationState, Transition};
 use shared_events::reservation::ReleaseReason;
 use shared_events::topic::Topics;
-use shared_events::{
-    CentreId, CommandId, RecordedEvent, ReservationId, StoreCommand, StoreId, Timestamp,
-};
+use shared_events::{CentreId, RecordedEvent, ReservationId, StoreId, Timestamp};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -37,6 +35,7 @@ use crate::database::{Database, Error, Running};
 use crate::read_model::ReadModel;
 
 pub use ask::{Answer, Ask, CommandAnswer, Refusal, Request};
+use command_name::{command_id, command_number};
 pub use metrics::LedgerMetrics;
 use stock_command::StockCommands;
 pub use stock_command::{StockCommandRecord, StockOutcome, resend_after};
@@ -375,36 +374,5 @@ fn key(reservation: &Reservation, known: &LedgerAllocation) -> AskKey {
         expires_at_ms: reservation.expires_at.unix_millis(),
         reservation_id: reservation.reservation_id.clone(),
         attempt: known.attempt,
-    }
-}
-
-/// A command's name. A store executes what has one name once, and refuses another content under it:
-/// a ledger that was lost may give a number again, so the name tells the content, too. An ask has its
-/// number alone, since no store may keep two of one number.
-fn command_id(id: &ReservationId, number: u32, command: &StoreCommand) -> CommandId {
-    let content = match command {
-        StoreCommand::Release(release) => Some(fingerprint(release)),
-        StoreCommand::Fulfil(fulfil) => Some(fingerprint(fulfil)),
-        StoreCommand::Reserve(_) | StoreCommand::ReplayEvents(_) | StoreCommand::Stock(_) => None,
-    };
-    let content = content.map(u128::from_be_bytes).map(|content| format!(":{content:032x}"));
-    let name = format!("{id}:{number}{}", content.unwrap_or_default());
-    CommandId::parse(&name).expect("a reservation's id leaves room for digits")
-}
-
-/// The command a transition sends.
-const fn command_number(transition: &Transition) -> Option<u32> {
-    match transition {
-        Transition::Asked { attempt, .. } => Some(*attempt),
-        Transition::Withdrawn { command, .. }
-        | Transition::Releasing { command, .. }
-        | Transition::Fulfilling { command, .. }
-        | Transition::SentAgain { command, .. } => Some(*command),
-        Transition::Requested
-        | Transition::Rebuilt
-        | Transition::Answered { .. }
-        | Transition::Closed { .. }
-        | Transition::Short { .. }
-        | Transition::Lapsed { .. } => None,
     }
 }
