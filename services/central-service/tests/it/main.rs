@@ -13,6 +13,8 @@ mod gaps;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod outbound;

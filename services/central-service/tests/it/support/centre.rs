@@ -184,7 +184,8 @@ impl Centre {
     /// The commands in the outbox, with the topics they go to.
     pub(crate) fn commands(&self) -> Vec<(String, CommandEnvelope)> {
         let command = |row: OutboxRow| (row.publication.topic, command(&row.publication.record));
-        self.outbox().into_iter().map(command).collect()
+        let commands = self.outbox().into_iter().filter(|row| row.lane == Lane::Commands);
+        commands.map(command).collect()
     }
 
     /// As the last commit left it.

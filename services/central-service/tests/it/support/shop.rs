@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use inventory_core::{Digest, StockItem, decide, evolve};
 use shared_events::{
-    AdjustStock, Delta, Epoch, EventId, Heartbeat, OnShortfall, Quantity, RecordedEvent,
-    ReplaceStock, Sequence, Sku, StockCommand, StoreId, Timestamp,
+    AdjustStock, CommandId, Delta, Epoch, EventId, Heartbeat, OnShortfall, Quantity, RecordedEvent,
+    ReplaceStock, Sequence, Sku, StockCommand, StockEvent, StoreId, Timestamp,
 };
 
 use super::{sku, store};
@@ -63,6 +63,26 @@ impl Shop {
             reason: None,
             reference: None,
         }))
+    }
+
+    /// Writes whatever a test makes it say.
+    pub(crate) fn say(
+        &mut self,
+        item: &str,
+        cause: Option<&CommandId>,
+        event: StockEvent,
+    ) -> RecordedEvent {
+        self.head = self.head.next();
+        let recorded = RecordedEvent {
+            id: EventId { store: self.id.clone(), epoch: self.epoch, sequence: self.head },
+            sku: sku(item),
+            occurred_at: now(self.journal.len()),
+            cause: cause.cloned(),
+            traceparent: None,
+            event,
+        };
+        self.journal.push(recorded.clone());
+        recorded
     }
 
     fn handle(&mut self, command: &StockCommand) -> bool {
