@@ -18,7 +18,7 @@ use shared_events::{
 };
 
 use crate::commitments::{AskKey, Change};
-use crate::database::{Database, Durability, Error, Lane, Loaded};
+use crate::database::{Database, Durability, Error, Lane, Loaded, Write};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::store::Store;
@@ -76,6 +76,8 @@ pub struct Projection {
     gap_grace_ms: u64,
     started: Instant,
     topics: Topics,
+    /// Published, and still in the outbox.
+    published: Vec<(Lane, i64)>,
 }
 
 impl Projection {
@@ -106,6 +108,7 @@ impl Projection {
             by_id: HashMap::new(),
             gap_grace_ms,
             started: Instant::now(),
+            published: Vec::new(),
         };
         for (id, witness) in stores {
             let index = view.add_store(id);
@@ -218,10 +221,14 @@ impl Projection {
         }
         self.ledger.advance(now);
         let unwritten = self.ledger.has_unwritten();
-        if unwritten {
-            let write = self.database.write(Durability::EveryCommit)?;
+        if unwritten || !self.published.is_empty() {
+            let durability =
+                if unwritten { Durability::EveryCommit } else { Durability::Checkpoint };
+            let write = self.database.write(durability)?;
+            forget(&write, &self.published)?;
             self.ledger.write(&write, now)?;
             write.commit()?;
+            self.published.clear();
         }
         self.ledger.committed();
         Ok(unwritten)
@@ -254,14 +261,11 @@ impl Projection {
         Ok(u64::try_from(asks.len()).unwrap_or_default())
     }
 
-    /// Forgets what has been published of a lane.
-    ///
-    /// # Errors
-    /// [`Error`]; the view must not be used any more.
-    pub fn published(&mut self, lane: Lane, through: i64) -> Result<(), Error> {
-        let write = self.database.write(Durability::Checkpoint)?;
-        write.published(lane, through)?;
-        write.commit()
+    /// Notes what has been published of a lane; it is forgotten with the next transaction. Until then a
+    /// crash publishes it again, which its readers know how to take.
+    pub fn published(&mut self, lane: Lane, through: i64) {
+        self.published.retain(|(of, _)| *of != lane);
+        self.published.push((lane, through));
     }
 
     fn commit(
@@ -303,7 +307,10 @@ impl Projection {
         for position in &batch.positions {
             write.position(position)?;
         }
-        write.commit()
+        forget(&write, &self.published)?;
+        write.commit()?;
+        self.published.clear();
+        Ok(())
     }
 
     /// Shows items, each with the holds that its events ended.
@@ -347,6 +354,10 @@ impl Projection {
             }
         }
     }
+}
+
+fn forget(write: &Write<'_>, published: &[(Lane, i64)]) -> Result<(), Error> {
+    published.iter().try_for_each(|(lane, through)| write.published(*lane, *through))
 }
 
 /// What an event makes of units kept for a reservation.

@@ -161,10 +161,7 @@ impl Round {
         match message {
             Message::Batch => self.batch = true,
             Message::Ask(ask) => self.asks.push(ask),
-            Message::Published(lane, through) => {
-                self.published.retain(|(of, _)| *of != lane);
-                self.published.push((lane, through));
-            }
+            Message::Published(lane, through) => self.published.push((lane, through)),
             Message::Stop => self.stop = true,
         }
         !self.batch && !self.stop && self.asks.len() < REQUESTS_PER_COMMIT
@@ -195,7 +192,7 @@ impl Projector {
         loop {
             let round = self.next_round(look_at);
             for (lane, through) in round.published {
-                self.projection.published(lane, through)?;
+                self.projection.published(lane, through);
             }
             if round.batch {
                 self.apply()?;

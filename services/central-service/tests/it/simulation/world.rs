@@ -266,7 +266,7 @@ impl World {
         if dies {
             self.start(place);
         } else {
-            centre.projection.published(lane, last).expect("the database works");
+            centre.forget(lane, last);
         }
     }
 

@@ -173,6 +173,12 @@ impl Centre {
         self.projection.ask_for_missing(self.now).expect("the database works")
     }
 
+    /// A lane of the outbox was published up to a row.
+    pub(crate) fn forget(&mut self, lane: Lane, through: i64) {
+        self.projection.published(lane, through);
+        self.projection.serve(Vec::new(), self.now).expect("the database works");
+    }
+
     /// What waits to be published: commands, then everything else.
     pub(crate) fn outbox(&self) -> Vec<OutboxRow> {
         let reader = self.reader.lock().expect("no panic");
