@@ -34,6 +34,29 @@ pub struct Allocation {
     pub line_quantity: i64,
     /// Until when, by the centre's clock.
     pub expires_at: Timestamp,
+    /// What the customer said of the stores.
+    #[serde(default, skip_serializing_if = "Binding::is_any")]
+    pub binding: Binding,
+}
+
+/// Which stores a customer takes the units of a reservation from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Binding {
+    /// From several, if need be.
+    #[default]
+    Any,
+    /// From any one, but all from that.
+    OneStore,
+    /// From this one alone.
+    ThisStore,
+}
+
+impl Binding {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    const fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
 }
 
 impl Allocation {
@@ -200,6 +223,9 @@ pub struct ReserveStock {
     pub lines: u32,
     /// Until when, by the centre's clock.
     pub expires_at: Timestamp,
+    /// What the customer said of the stores; for the centre, should it have to ask again.
+    #[serde(default, skip_serializing_if = "Binding::is_any")]
+    pub binding: Binding,
     /// What is asked of this store; no SKU twice.
     pub wanted: Vec<WantedLine>,
 }
@@ -231,6 +257,7 @@ impl ReserveStock {
             quantity: wanted.quantity,
             line_quantity: wanted.line_quantity,
             expires_at: self.expires_at,
+            binding: self.binding,
         }
     }
 }

@@ -202,6 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     use inventory_core::allocations::{Ending, end, reserve};
+    use shared_events::reservation::Binding;
 
     use super::*;
 
@@ -219,6 +220,7 @@ mod tests {
             quantity: 1,
             line_quantity: 1,
             expires_at: time(),
+            binding: Binding::Any,
         }
     }
 

@@ -79,6 +79,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
         ("stock-replaced.v1", full(replaced())),
         ("stock-replaced.v1.minimal", plain(replaced_minimal())),
         ("stock-reserved.v1", full(reservations::reserved())),
+        ("stock-reserved.v1.together", full(reservations::reserved_together())),
         ("reservation-refused.v1", full(reservations::refused())),
         ("reservation-released.v1", full(reservations::released())),
         ("reservation-fulfilled.v1", full(reservations::fulfilled())),
@@ -90,6 +91,10 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
         ("replace-stock.v1", asked("web:replace-1", reservations::replace())),
         ("adjust-stock.v1", asked("web:adjust-1", reservations::adjust())),
         ("reserve-stock.v1", asked("reserve:c1.0193ab-7/2/north.7", reservations::reserve())),
+        (
+            "reserve-stock.v1.here",
+            asked("reserve:c1.0193ab-7/2/north.7", reservations::reserve_here()),
+        ),
         ("release-reservation.v1", asked("release:c1.0193ab-7/2", reservations::release())),
         ("fulfil-reservation.v1", asked("fulfil:c1.0193ab-7/2", reservations::fulfil())),
         ("reservation-changed.v1", Said::Reservation(ledger::reservation())),

@@ -2,7 +2,7 @@
 
 use shared_events::command::{AdjustStock, OnShortfall, ReplaceStock, StockCommand, StoreCommand};
 use shared_events::reservation::{
-    BreakReason, FulfilReservation, RefusalReason, ReleaseReason, ReleaseReservation,
+    Binding, BreakReason, FulfilReservation, RefusalReason, ReleaseReason, ReleaseReservation,
     ReservationBroken, ReservationFulfilled, ReservationRefused, ReservationReleased, ReserveStock,
     StockCommandRefused, StockReserved, WantedLine,
 };
@@ -32,6 +32,7 @@ fn allocation() -> Allocation {
         quantity: 3,
         line_quantity: 5,
         expires_at: time("2026-11-21T11:30:00.250Z"),
+        binding: Binding::Any,
     }
 }
 
@@ -41,6 +42,16 @@ pub(crate) fn reserved() -> StockEvent {
         on_hand: 40,
         reserved: 8,
         allocation: allocation(),
+    })
+}
+
+/// For a customer who takes everything from one store.
+pub(crate) fn reserved_together() -> StockEvent {
+    StockEvent::Reserved(StockReserved {
+        version: VERSION,
+        on_hand: 40,
+        reserved: 8,
+        allocation: Allocation { binding: Binding::OneStore, ..allocation() },
     })
 }
 
@@ -138,6 +149,27 @@ pub(crate) fn reserve() -> StoreCommand {
         attempt,
         lines,
         expires_at,
+        binding: Binding::Any,
+        wanted: vec![wanted(3, "Käse 5 kg", 3, 5), wanted(4, "ABC-1", 1, MAX_UNITS)],
+    })
+}
+
+/// For a customer who comes to this store.
+pub(crate) fn reserve_here() -> StoreCommand {
+    let Allocation { reservation_id, order_id, attempt, lines, expires_at, .. } = allocation();
+    let wanted = |line, name, quantity, line_quantity| WantedLine {
+        line,
+        sku: sku(name),
+        quantity,
+        line_quantity,
+    };
+    StoreCommand::Reserve(ReserveStock {
+        reservation_id,
+        order_id,
+        attempt,
+        lines,
+        expires_at,
+        binding: Binding::ThisStore,
         wanted: vec![wanted(3, "Käse 5 kg", 3, 5), wanted(4, "ABC-1", 1, MAX_UNITS)],
     })
 }

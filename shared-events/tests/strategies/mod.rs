@@ -7,9 +7,9 @@ use proptest::sample::select;
 
 use shared_events::command::{CommandEnvelope, ReplayEvents};
 use shared_events::reservation::{
-    BreakReason, FulfilReservation, MAX_LINES, RefusalReason, ReleaseReason, ReleaseReservation,
-    ReservationBroken, ReservationFulfilled, ReservationRefused, ReservationReleased, ReserveStock,
-    StockCommandRefused, StockReserved, WantedLine,
+    Binding, BreakReason, FulfilReservation, MAX_LINES, RefusalReason, ReleaseReason,
+    ReleaseReservation, ReservationBroken, ReservationFulfilled, ReservationRefused,
+    ReservationReleased, ReserveStock, StockCommandRefused, StockReserved, WantedLine,
 };
 use shared_events::wire::valid_traceparent;
 use shared_events::{
@@ -103,13 +103,14 @@ fn part() -> impl Strategy<Value = (i64, i64)> {
 fn reserve() -> impl Strategy<Value = ReserveStock> {
     let lines = prop_oneof![3..6_u32, 3..=MAX_LINES].prop_flat_map(|lines| (0..lines, Just(lines)));
     let wanted = btree_map(sku(), part(), 1..4);
-    (reservation_id(), order_id(), 1..=u32::MAX, time(), lines, wanted).prop_map(
-        |(reservation_id, order_id, attempt, expires_at, (first, lines), wanted)| {
+    let binding = select(&[Binding::Any, Binding::OneStore, Binding::ThisStore][..]);
+    (reservation_id(), order_id(), 1..=u32::MAX, (time(), binding), lines, wanted).prop_map(
+        |(reservation_id, order_id, attempt, (expires_at, binding), (first, lines), wanted)| {
             let wanted = (first..).zip(wanted).map(|(place, (sku, (quantity, line_quantity)))| {
                 WantedLine { line: place % lines + 1, sku, quantity, line_quantity }
             });
             let wanted = wanted.collect();
-            ReserveStock { reservation_id, order_id, attempt, lines, expires_at, wanted }
+            ReserveStock { reservation_id, order_id, attempt, lines, expires_at, binding, wanted }
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use shared_events::ledger::{AllocationState, LedgerAllocation, Reason, Reservation};
 use shared_events::reservation::{
-    FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock, WantedLine,
+    Binding, FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock, WantedLine,
 };
 use shared_events::{Sku, StoreCommand, StoreId};
 
@@ -21,6 +21,7 @@ pub fn command(reservation: &Reservation, number: u32) -> Option<(StoreId, Store
             attempt,
             lines: reservation.line_count,
             expires_at: reservation.expires_at,
+            binding: binding(reservation),
             wanted: about().map(|known| wanted(reservation, known)).collect(),
         }),
         AllocationState::Withdrawn | AllocationState::Releasing => {
@@ -42,6 +43,14 @@ pub fn command(reservation: &Reservation, number: u32) -> Option<(StoreId, Store
         | AllocationState::Lapsed => return None,
     };
     Some((open.store_id.clone(), command))
+}
+
+const fn binding(reservation: &Reservation) -> Binding {
+    match (&reservation.store_id, reservation.allow_split) {
+        (Some(_), _) => Binding::ThisStore,
+        (None, true) => Binding::Any,
+        (None, false) => Binding::OneStore,
+    }
 }
 
 fn wanted(reservation: &Reservation, known: &LedgerAllocation) -> WantedLine {

@@ -19,7 +19,7 @@ use shared_events::ledger::{
     AllocationState, Answer, CloseReason, LedgerAllocation, Reason, Reservation, ReservationLine,
     ReservationState, Step, Transition,
 };
-use shared_events::reservation::WantedLine;
+use shared_events::reservation::{Binding, WantedLine};
 use shared_events::{
     Location, OrderId, RecordedEvent, ReservationId, Sku, StockEvent, StoreId, Timestamp,
 };
@@ -94,9 +94,9 @@ pub fn rebuild(recorded: &RecordedEvent, now: Timestamp) -> Option<Reservation> 
     let wish = Wish {
         order_id: allocation.order_id.clone(),
         lines: Vec::new(),
-        store_id: None,
+        store_id: (allocation.binding == Binding::ThisStore).then(|| recorded.id.store.clone()),
         near: None,
-        allow_split: true,
+        allow_split: allocation.binding == Binding::Any,
         expires_at: allocation.expires_at,
         traceparent: recorded.traceparent.clone(),
     };

@@ -4,7 +4,7 @@ use shared_events::StoreCommand;
 use shared_events::ledger::ReservationState::{Confirmed, Fulfilled, Rejected, Requested};
 use shared_events::reservation::BreakReason::Sold;
 use shared_events::reservation::ReleaseReason::{Incomplete, TimedOut};
-use shared_events::reservation::{ReserveStock, WantedLine};
+use shared_events::reservation::{Binding, ReserveStock, WantedLine};
 
 use crate::support::{TTL, given, given_together, noon, sku};
 use crate::words::{broken, handed_over, refused, released, reserved};
@@ -22,6 +22,7 @@ fn a_store_is_asked_for_its_part_and_told_how_large_the_whole_is() {
         attempt: 1,
         lines: 2,
         expires_at: noon().plus_millis(TTL),
+        binding: Binding::Any,
         wanted: vec![wanted(1, "X", 3, 5), wanted(2, "Y", 1, 1)],
     };
     assert_eq!(saga.command(1), ("A", &StoreCommand::Reserve(ask)));

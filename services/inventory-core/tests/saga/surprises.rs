@@ -5,7 +5,7 @@ use shared_events::ledger::ReservationState::{Confirmed, Fulfilled};
 use shared_events::reservation::BreakReason::Sold;
 use shared_events::reservation::ReleaseReason::{Moved, TimedOut};
 
-use crate::support::{TIMING, TTL, given, given_together, noon};
+use crate::support::{TIMING, TTL, given, given_together, noon, store};
 use crate::words::{broken, handed_over, refused, released, reserved};
 
 #[test]
@@ -108,4 +108,16 @@ fn an_attempt_that_was_heard_of_is_not_used_again() {
         .asked("A", &[("X", 2)])
         .hears(reserved("A", 2, "X"))
         .stands(Confirmed);
+}
+
+#[test]
+fn a_rebuilt_reservation_knows_what_its_customer_said_of_the_stores() {
+    let mut chosen = given_together(&[("X", 2)]).asked("A", &[("X", 2)]);
+    for store_id in [None, Some(store("A"))] {
+        chosen.it.store_id = store_id;
+        let rebuilt = chosen.lost(&[reserved("A", 1, "X").recorded(&chosen.it, 1)]);
+        assert_eq!(rebuilt.it.store_id, chosen.it.store_id);
+        assert!(!rebuilt.it.allow_split);
+        rebuilt.stands(Confirmed);
+    }
 }

@@ -2,7 +2,7 @@
 
 use shared_events::ledger::{Answer, Reservation, Transition};
 use shared_events::reservation::{
-    BreakReason, FulfilReservation, RefusalReason, ReleaseReason, ReleaseReservation,
+    Binding, BreakReason, FulfilReservation, RefusalReason, ReleaseReason, ReleaseReservation,
     ReservationBroken, ReservationFulfilled, ReservationRefused, ReservationReleased, ReserveStock,
     StockReserved,
 };
@@ -86,6 +86,11 @@ impl Word {
             quantity: self.units.unwrap_or(asked),
             line_quantity: line.quantity,
             expires_at: about.expires_at,
+            binding: match (&about.store_id, about.allow_split) {
+                (Some(_), _) => Binding::ThisStore,
+                (None, true) => Binding::Any,
+                (None, false) => Binding::OneStore,
+            },
         };
         let (epoch, sequence) = self.at.unwrap_or((1, newest));
         RecordedEvent {

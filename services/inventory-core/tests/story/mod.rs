@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use shared_events::reservation::{BreakReason, ReleaseReason};
+use shared_events::reservation::{Binding, BreakReason, ReleaseReason};
 use shared_events::{Allocation, MAX_UNITS, OnShortfall, StockEvent, Text, Timestamp};
 
 use crate::auditor::{Asked, Promise};
@@ -59,6 +59,7 @@ fn allocation(number: u32, quantity: i64) -> Allocation {
         quantity,
         line_quantity: quantity,
         expires_at: at(1_000),
+        binding: Binding::Any,
     }
 }
 

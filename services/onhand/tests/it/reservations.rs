@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use service_kit::clock;
 use shared_events::command::CommandEnvelope;
 use shared_events::reservation::{
-    FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock, WantedLine,
+    Binding, FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock, WantedLine,
 };
 use shared_events::topic::Topics;
 use shared_events::wire::encode_command;
@@ -183,6 +183,7 @@ impl Asker {
             attempt: 1,
             lines: u32::try_from(wanted.len()).unwrap(),
             expires_at: Timestamp::from_unix_millis(clock::unix_millis() + 3_600_000).unwrap(),
+            binding: Binding::Any,
             wanted,
         }
     }

@@ -1,7 +1,7 @@
 //! Short words for what a store says about units kept for customers.
 
 use shared_events::reservation::{
-    BreakReason, RefusalReason, ReleaseReason, ReservationBroken, ReservationFulfilled,
+    Binding, BreakReason, RefusalReason, ReleaseReason, ReservationBroken, ReservationFulfilled,
     ReservationRefused, ReservationReleased, StockReserved,
 };
 use shared_events::{Allocation, StockEvent, Timestamp, Version};
@@ -22,6 +22,7 @@ pub(crate) fn order(name: &str, quantity: i64) -> Allocation {
         quantity,
         line_quantity: quantity,
         expires_at: noon(0),
+        binding: Binding::Any,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use event_log::{EventLog, Publication};
 use shared_events::command::CommandEnvelope;
 use shared_events::reservation::{
-    FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock, WantedLine,
+    Binding, FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock, WantedLine,
 };
 use shared_events::wire::encode_command;
 use shared_events::{EventId, RecordedEvent, StoreCommand, Timestamp};
@@ -123,6 +123,7 @@ pub(crate) fn ask(reservation: &str, wanted: &[(&str, i64)]) -> ReserveStock {
         attempt: 1,
         lines,
         expires_at: in_seconds(3_600),
+        binding: Binding::Any,
         wanted: (1..).zip(wanted).map(line).collect(),
     }
 }
