@@ -23,22 +23,26 @@ impl Ledger {
         missing: &[WantedLine],
         now: Timestamp,
     ) -> Result<Parts, Vec<Shortfall>> {
-        let offers = self.offers(reservation, missing, now);
+        let mut offers = self.offers(reservation, missing, now);
         let wanted: Vec<i64> = missing.iter().map(|line| line.quantity).collect();
-        let most = most(&wanted, &offers, reservation.allow_split);
         if let Some(parts) = source(&wanted, offers.clone(), reservation.allow_split) {
             return Ok(named(parts, missing));
         }
-        let mut some = Vec::new();
+        let most = most(&wanted, &offers, reservation.allow_split);
+        let mut some = Parts::new();
         if reservation.confirmed_at.is_some() {
             for (place, line) in missing.iter().enumerate() {
                 let of_line = |offer: &Offer| Offer {
                     units: offer.units.get(place).copied().into_iter().collect(),
                     ..offer.clone()
                 };
-                let offers = offers.iter().map(of_line).collect();
-                let parts = source(&[line.quantity], offers, reservation.allow_split);
+                let of_line = offers.iter().map(of_line).collect();
+                let parts = source(&[line.quantity], of_line, reservation.allow_split);
                 some.extend(named(parts.unwrap_or_default(), std::slice::from_ref(line)));
+                // Without a split, what follows has to come from where the first part does.
+                if let Some((store, _)) = some.first().filter(|_| !reservation.allow_split) {
+                    offers.retain(|offer| offer.store == *store);
+                }
             }
         }
         if !some.is_empty() {

@@ -57,6 +57,30 @@ async fn a_shortfall_is_told_and_filled_when_units_come_in() {
 }
 
 #[tokio::test]
+async fn what_broke_in_parts_is_not_split_against_the_customers_word() {
+    let chain = Chain::open().await;
+    chain.stock("A", "MUG", 1).await;
+    chain.stock("A", "TEA", 1).await;
+    let lines = json!([{"sku": "MUG", "quantity": 1}, {"sku": "TEA", "quantity": 1}]);
+    let reserved = chain.reserve(&json!({"orderId": "o", "lines": lines})).await.is(201);
+    chain.stock("B", "MUG", 1).await;
+    chain.stock("C", "TEA", 1).await;
+    for sku in ["MUG", "TEA"] {
+        chain.sell("A", sku, 1, "breakReservations").await.is(200);
+    }
+    let short = chain
+        .reservation_is(&reserved["reservationId"], |known| {
+            let allocations = known["allocations"].as_array().unwrap();
+            let broken = allocations.iter().filter(|one| one["state"] == "broken").count();
+            broken == 2 && store_of(known).is_some() && known["state"] != "resourcing"
+        })
+        .await;
+    assert_eq!(short["state"], "short", "{short}");
+    let kept = short["allocations"].as_array().unwrap();
+    assert_eq!(kept.iter().filter(|one| one["state"] == "reserved").count(), 1, "{short}");
+}
+
+#[tokio::test]
 async fn what_staff_cannot_find_is_looked_for_elsewhere() {
     let chain = Chain::open().await;
     for store in ["A", "B"] {
