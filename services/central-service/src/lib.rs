@@ -15,6 +15,7 @@
 
 pub mod api;
 pub mod app;
+mod clock;
 pub mod commitments;
 pub mod config;
 pub mod database;

@@ -10,13 +10,11 @@ use std::sync::mpsc::{
 };
 use std::time::{Duration, Instant};
 
-use service_kit::clock;
-use shared_events::Timestamp;
-use shared_events::policy::SafetyStock;
 use tokio::sync::oneshot;
 
+use crate::clock::now;
 use crate::database::{Error, Lane};
-use crate::ledger::{Answer, Ask, CommandAnswer, Refusal};
+use crate::ledger::{Ask, Refusal};
 use crate::metrics::Metrics;
 use crate::outbound::Bell;
 use crate::projection::{Batch, Projection};
@@ -82,40 +80,11 @@ impl Handle {
         Self { mailbox: sync_channel(0).0 }
     }
 
-    /// Asks about a reservation.
+    /// Asks the ledger, and waits until what that led to is on disk.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn reservation(
-        &self,
-        ask: impl FnOnce(oneshot::Sender<Result<Answer, Refusal>>) -> Ask,
-    ) -> Result<Answer, Refusal> {
-        self.ask(ask).await
-    }
-
-    /// Hands over a stock command.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub async fn stock_command(
-        &self,
-        ask: impl FnOnce(oneshot::Sender<Result<CommandAnswer, Refusal>>) -> Ask,
-    ) -> Result<CommandAnswer, Refusal> {
-        self.ask(ask).await
-    }
-
-    /// Sets a policy.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub async fn safety_stock(
-        &self,
-        ask: impl FnOnce(oneshot::Sender<Result<SafetyStock, Refusal>>) -> Ask,
-    ) -> Result<SafetyStock, Refusal> {
-        self.ask(ask).await
-    }
-
-    async fn ask<T>(
+    pub async fn ask<T>(
         &self,
         ask: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Ask,
     ) -> Result<T, Refusal> {
@@ -219,7 +188,7 @@ impl Projector {
         let mut round = Round::default();
         let mut left = look_at.saturating_duration_since(Instant::now());
         if let Some(due) = self.projection.next_due() {
-            let until = due.unix_millis().saturating_sub(clock::unix_millis());
+            let until = due.unix_millis().saturating_sub(now().unix_millis());
             left = left.min(Duration::from_millis(u64::try_from(until).unwrap_or_default()));
         }
         match self.mailbox.recv_timeout(left) {
@@ -249,9 +218,4 @@ impl Projector {
         self.bell.ring();
         Ok(())
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_unix_millis(clock::unix_millis())
-        .expect("the clock is between years 1 and 9999")
 }

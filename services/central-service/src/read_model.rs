@@ -116,6 +116,10 @@ struct Items {
 }
 
 impl Items {
+    fn level(&self, store: StoreIndex, sku: &Sku) -> Option<Level> {
+        self.levels.get(sku)?.iter().find(|level| level.store == store).copied()
+    }
+
     fn commitments(&self, store: StoreIndex, sku: &Sku) -> Option<&Commitments> {
         let all = self.commitments.get(sku)?;
         all.iter().find(|(of, _)| *of == store).map(|(_, commitments)| commitments)
@@ -159,8 +163,7 @@ impl ReadModel {
     /// An item in one store.
     #[must_use]
     pub fn level(&self, store: StoreIndex, sku: &Sku) -> Option<Level> {
-        let items = read(self.shard(sku));
-        items.levels.get(sku)?.iter().find(|level| level.store == store).copied()
+        read(self.shard(sku)).level(store, sku)
     }
 
     /// An item in all stores that ever had it, with what may be offered of it at a moment. Freshness
@@ -173,7 +176,7 @@ impl ReadModel {
         let levels = items.levels.get(sku).map_or(&[][..], Vec::as_slice);
         let shelf = |level: &Level| {
             let seen = stores.get(level.store.place())?;
-            Some(shelf(&items, &policies, seen, level.store, sku, now_ms))
+            Some(shelf(&items, &policies, seen, (level.store, Some(*level)), sku, now_ms))
         };
         levels.iter().filter_map(shelf).collect()
     }
@@ -182,7 +185,8 @@ impl ReadModel {
     #[must_use]
     pub fn shelf(&self, seen: &Seen, store: StoreIndex, sku: &Sku, now_ms: i64) -> Shelf {
         let policies = read(&self.safety_stocks);
-        shelf(&read(self.shard(sku)), &policies, seen, store, sku, now_ms)
+        let items = read(self.shard(sku));
+        shelf(&items, &policies, seen, (store, items.level(store, sku)), sku, now_ms)
     }
 
     /// Whether any store ever had an item.
@@ -203,7 +207,8 @@ impl ReadModel {
     ) -> T {
         let policies = read(&self.safety_stocks);
         let items = read(self.shard(sku));
-        let shelf = shelf(&items, &policies, seen, store, sku, now_ms);
+        let level = items.level(store, sku);
+        let shelf = shelf(&items, &policies, seen, (store, level), sku, now_ms);
         let none = Commitments::default();
         look(&shelf, items.commitments(store, sku).unwrap_or(&none))
     }
@@ -329,12 +334,10 @@ fn shelf(
     items: &Items,
     policies: &SafetyStocks,
     seen: &Seen,
-    store: StoreIndex,
+    (store, level): (StoreIndex, Option<Level>),
     sku: &Sku,
     now_ms: i64,
 ) -> Shelf {
-    let levels = items.levels.get(sku);
-    let level = levels.and_then(|levels| levels.iter().find(|level| level.store == store)).copied();
     let commitments = items.commitments(store, sku);
     let policy = policies.applying(&seen.view.id, sku);
     let terms = Terms {

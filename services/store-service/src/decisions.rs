@@ -134,9 +134,13 @@ impl<'w> Batch<'w> {
             Command::LetGo { expired_before } => {
                 let skus = self.shelf.expired(*expired_before);
                 let ending = Ending::Released(ReleaseReason::Expired);
-                let mut events = self.end(&skus, |kept| kept.expires_at < *expired_before, ending);
-                events.truncate(LET_GO_AT_ONCE);
-                events
+                let mut left = LET_GO_AT_ONCE;
+                let chosen = |kept: &Allocation| {
+                    let chosen = left > 0 && kept.expires_at < *expired_before;
+                    left -= usize::from(chosen);
+                    chosen
+                };
+                self.end(&skus, chosen, ending)
             }
         };
         self.record(request, events).map(Verdict::Accepted)
@@ -199,7 +203,7 @@ impl<'w> Batch<'w> {
     fn end<'a>(
         &mut self,
         skus: impl IntoIterator<Item = &'a Sku>,
-        chosen: impl Fn(&Allocation) -> bool,
+        mut chosen: impl FnMut(&Allocation) -> bool,
         ending: Ending,
     ) -> Vec<(Sku, StockEvent)> {
         let mut events = Vec::new();

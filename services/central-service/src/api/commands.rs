@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use inventory_core::available;
 use serde::Serialize;
 use service_kit::extract::{Json, Path};
-use service_kit::fingerprint::fingerprint;
 use service_kit::{ErrorCode, Problem};
 use shared_events::{CommandId, Sku, StoreId, Timestamp};
 use stock_http::headers::{entity_tag, mark_repeated, traceparent, wait};
@@ -14,10 +13,7 @@ use stock_http::{Accepted, AdjustBody, ParsedCommand, ReplaceBody, rejected};
 use utoipa::ToSchema;
 
 use super::{State, now, read, refused, require_ready, unknown_store};
-use crate::ledger::{Ask, CommandAnswer, Refusal, StockCommandRecord, StockOutcome, resend_after};
-
-/// A store that has not answered for so long gets the command once more.
-const SENT_AGAIN_AFTER_MS: u64 = 10_000;
+use crate::ledger::{Ask, CommandAnswer, Refusal, StockCommandRecord, StockOutcome};
 
 /// A command on its way, or with its verdict.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,22 +169,9 @@ async fn carry(
         let id = format!("{}:{}", state.centre, uuid::Uuid::now_v7().simple());
         CommandId::parse(&id).expect("a centre's id and hexadecimal digits make a command id")
     });
-    let now = now();
-    let record = StockCommandRecord {
-        command_id: id,
-        store_id: store.clone(),
-        fingerprint: fingerprint(&(&store, &command)),
-        issued_at: now,
-        command,
-        traceparent: traceparent(headers),
-        sent: 1,
-        answer_by: now.plus_millis(resend_after(SENT_AGAIN_AFTER_MS, 0)),
-        broken: 0,
-        broken_through: 0,
-        outcome: None,
-    };
+    let record = StockCommandRecord::new(id, store, command, traceparent(headers), now());
     let wait = wait(headers);
-    let asked = state.ledger.stock_command(|reply| Ask::StockCommand {
+    let asked = state.ledger.ask(|reply| Ask::StockCommand {
         record: Box::new(record),
         wait: wait.is_some(),
         reply,

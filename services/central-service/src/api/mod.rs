@@ -16,13 +16,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use serde::Serialize;
-use service_kit::{ErrorCode, Problem, clock};
-use shared_events::{CentreId, StoreId, Timestamp};
+use service_kit::{ErrorCode, Problem};
+use shared_events::{CentreId, StoreId};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::clock::now;
 use crate::database::{Error, Reader};
 use crate::ledger::Refusal;
 use crate::metrics::Metrics;
@@ -79,11 +80,6 @@ async fn read<T: Send + 'static>(
         tracing::error!(%error, "the database cannot be read");
         Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
     })
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_unix_millis(clock::unix_millis())
-        .expect("the clock is between years 1 and 9999")
 }
 
 /// Refuses what needs to know the stores before they are known.

@@ -139,7 +139,7 @@ async fn change(
     scope: Scope,
     units: Option<i64>,
 ) -> Result<Json<PolicyView>, Problem> {
-    let asked = state.ledger.safety_stock(|reply| Ask::SafetyStock { scope, units, reply });
+    let asked = state.ledger.ask(|reply| Ask::SafetyStock { scope, units, reply });
     let policy = asked.await.map_err(|refusal| refused(&refusal))?;
     Ok(Json(policy.into()))
 }

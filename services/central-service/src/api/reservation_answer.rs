@@ -36,9 +36,7 @@ pub(super) async fn outcome(answer: Answer, wait: Option<Duration>) -> (Reservat
 
 /// What was asked does not fit the state it is in.
 pub(super) fn in_state(detail: String, reservation: &Reservation) -> Problem {
-    Problem::new(ErrorCode::ReservationState, detail)
-        .fact("reservationId", reservation.reservation_id.as_str())
-        .fact("state", name(state_at(reservation, now())))
+    about(Problem::new(ErrorCode::ReservationState, detail), reservation)
 }
 
 pub(super) fn shown(status: StatusCode, reservation: Reservation, now: Timestamp) -> Response {
@@ -62,27 +60,32 @@ pub(super) fn marked(mut response: Response, repeated: bool) -> Response {
 
 pub(super) fn refused(refusal: Refusal) -> Problem {
     let detail = refusal.to_string();
-    match refusal {
-        Refusal::KeyReused => {
-            Problem::new(ErrorCode::CommandIdReused, detail).field("idempotency-key")
+    let (illegal, reservation) = match refusal {
+        Refusal::Illegal { illegal, reservation } => (illegal, reservation),
+        Refusal::KeyReused => return super::refused(&refusal).field("idempotency-key"),
+        refusal => return super::refused(&refusal),
+    };
+    let code = match &illegal {
+        Illegal::UnknownItem { .. } => ErrorCode::UnknownItem,
+        Illegal::Ended { .. }
+        | Illegal::NotConfirmed { .. }
+        | Illegal::HandingOver { .. }
+        | Illegal::NotKept { .. } => ErrorCode::ReservationState,
+    };
+    let problem = about(Problem::new(code, detail), &reservation);
+    match illegal {
+        Illegal::NotKept { sku, .. } | Illegal::UnknownItem { sku } => {
+            problem.field("skus").fact("sku", sku.as_str())
         }
-        Refusal::UnknownReservation(_) => Problem::new(ErrorCode::UnknownReservation, detail),
-        Refusal::Illegal { illegal, reservation } => {
-            let (code, sku) = match &illegal {
-                Illegal::Ended { .. }
-                | Illegal::NotConfirmed { .. }
-                | Illegal::HandingOver { .. } => (ErrorCode::ReservationState, None),
-                Illegal::NotKept { sku, .. } => (ErrorCode::ReservationState, Some(sku)),
-                Illegal::UnknownItem { sku } => (ErrorCode::UnknownItem, Some(sku)),
-            };
-            let problem = Problem::new(code, detail)
-                .fact("reservationId", reservation.reservation_id.as_str())
-                .fact("state", name(state_at(&reservation, now())));
-            match sku {
-                Some(sku) => problem.field("skus").fact("sku", sku.as_str()),
-                None => problem,
-            }
+        Illegal::Ended { .. } | Illegal::NotConfirmed { .. } | Illegal::HandingOver { .. } => {
+            problem
         }
-        refusal => super::refused(&refusal),
     }
+}
+
+/// Adds which reservation it is about, and where that stands.
+fn about(problem: Problem, reservation: &Reservation) -> Problem {
+    problem
+        .fact("reservationId", reservation.reservation_id.as_str())
+        .fact("state", name(state_at(reservation, now())))
 }

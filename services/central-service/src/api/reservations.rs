@@ -143,7 +143,7 @@ pub(super) async fn fulfil(
     let request = key.map(|key| request(&format!("fulfil:{id}"), &key, &body));
     let wait = wait(&headers);
     let named = body.skus.unwrap_or_default();
-    let asked = state.ledger.reservation(|reply| Ask::Fulfil {
+    let asked = state.ledger.ask(|reply| Ask::Fulfil {
         id,
         request,
         skus: named.clone(),
@@ -179,7 +179,7 @@ pub(super) async fn cancel(
 ) -> Result<Response, Problem> {
     require_ours(&state, &id)?;
     require_ready(&state)?;
-    let asked = state.ledger.reservation(|reply| Ask::Cancel { id, reply });
+    let asked = state.ledger.ask(|reply| Ask::Cancel { id, reply });
     let Answer { reservation, .. } = asked.await.map_err(refused)?;
     Ok(shown(StatusCode::OK, reservation, now()))
 }

@@ -99,13 +99,8 @@ pub(super) async fn reserve(
     require_ready(&state)?;
     let wish = wish(&state, &headers, body)?;
     let wait = wait(&headers);
-    let asked = state.ledger.reservation(|reply| Ask::Reserve {
-        id,
-        request,
-        wish,
-        wait: wait.is_some(),
-        reply,
-    });
+    let asked =
+        state.ledger.ask(|reply| Ask::Reserve { id, request, wish, wait: wait.is_some(), reply });
     let (reservation, repeated) = outcome(asked.await.map_err(refused)?, wait).await;
     let now = now();
     let response = match state_at(&reservation, now) {

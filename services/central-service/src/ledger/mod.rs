@@ -38,7 +38,7 @@ pub use ask::{Answer, Ask, CommandAnswer, Refusal, Request};
 use command_name::{command_id, command_number};
 pub use metrics::LedgerMetrics;
 use stock_command::StockCommands;
-pub use stock_command::{StockCommandRecord, StockOutcome, resend_after};
+pub use stock_command::{StockCommandRecord, StockOutcome};
 use unwritten::{Pending, Unwritten};
 
 /// How a ledger works.
@@ -175,7 +175,10 @@ impl Ledger {
             return Ok(());
         }
         if !self.find(id, database)? {
-            warn!(reservation = %id, event = %recorded.id, "a store tells of a reservation that is not in the ledger");
+            // While a lost ledger comes back there are as many as there ever were.
+            if self.model.has_caught_up() {
+                warn!(reservation = %id, event = %recorded.id, "a store tells of a reservation that is not in the ledger");
+            }
             if let Some(rebuilt) = saga::rebuild(recorded, now) {
                 self.running.insert(id.clone(), rebuilt);
             }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use inventory_core::saga::resend_after;
 use serde::{Deserialize, Serialize};
-use service_kit::fingerprint::Fingerprint;
+use service_kit::fingerprint::{Fingerprint, fingerprint};
 use shared_events::command::CommandEnvelope;
 use shared_events::{
     CommandId, RecordedEvent, Rejection, StockCommand, StockEvent, StoreCommand, StoreId, Timestamp,
@@ -69,12 +70,43 @@ pub enum StockOutcome {
     Refused(Rejection),
 }
 
-/// How long after a command was sent so many times it is sent again, in milliseconds: each time twice as
-/// long, at most five minutes.
-#[must_use]
-pub fn resend_after(first_ms: u64, sent: u32) -> u64 {
-    let times = 1_u64.checked_shl(sent).unwrap_or(u64::MAX);
-    first_ms.saturating_mul(times).min(300_000)
+/// A store that has not answered for so long gets the command once more.
+const SENT_AGAIN_AFTER_MS: u64 = 10_000;
+
+impl StockCommandRecord {
+    /// A command that was just taken.
+    #[must_use]
+    pub fn new(
+        command_id: CommandId,
+        store_id: StoreId,
+        command: StockCommand,
+        traceparent: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            fingerprint: fingerprint(&(&store_id, &command)),
+            command_id,
+            store_id,
+            issued_at: now,
+            command,
+            traceparent,
+            sent: 1,
+            answer_by: now.plus_millis(SENT_AGAIN_AFTER_MS),
+            broken: 0,
+            broken_through: 0,
+            outcome: None,
+        }
+    }
+
+    fn envelope(&self) -> CommandEnvelope {
+        CommandEnvelope {
+            id: self.command_id.clone(),
+            store: self.store_id.clone(),
+            issued_at: self.issued_at,
+            traceparent: self.traceparent.clone(),
+            command: StoreCommand::Stock(self.command.clone()),
+        }
+    }
 }
 
 /// Commands without an answer, and who waits for one.
@@ -170,18 +202,6 @@ fn accepted(
         reserved: levels.reserved,
         discrepancy,
     })
-}
-
-impl StockCommandRecord {
-    fn envelope(&self) -> CommandEnvelope {
-        CommandEnvelope {
-            id: self.command_id.clone(),
-            store: self.store_id.clone(),
-            issued_at: self.issued_at,
-            traceparent: self.traceparent.clone(),
-            command: StoreCommand::Stock(self.command.clone()),
-        }
-    }
 }
 
 impl Ledger {

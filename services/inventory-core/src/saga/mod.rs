@@ -26,7 +26,7 @@ use shared_events::{
 
 pub use command::command;
 pub use evolve::evolve;
-pub use next::{Timing, due, next, overdue_at};
+pub use next::{Timing, due, next, overdue_at, resend_after};
 
 /// What a caller asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

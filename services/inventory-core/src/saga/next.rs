@@ -58,9 +58,7 @@ pub fn overdue_at(
     now: Timestamp,
     timing: &Timing,
 ) -> Timestamp {
-    let times = 1_u64.checked_shl(sent.saturating_sub(1)).unwrap_or(u64::MAX);
-    let doubled = timing.resend_ms.saturating_mul(times);
-    spread(reservation, command, sent, now, doubled.min(RESEND_MS_MAX))
+    spread(reservation, command, sent, now, resend_after(timing.resend_ms, sent.saturating_sub(1)))
 }
 
 /// When the answer to an ask is overdue.
@@ -71,6 +69,14 @@ pub(super) fn answer_by(
     timing: &Timing,
 ) -> Timestamp {
     spread(reservation, command, 0, now, timing.step_ms)
+}
+
+/// How long to wait before a command is sent again: twice as long each time, at most five minutes. In
+/// milliseconds.
+#[must_use]
+pub fn resend_after(first_ms: u64, doublings: u32) -> u64 {
+    let times = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
+    first_ms.saturating_mul(times).min(RESEND_MS_MAX)
 }
 
 fn spread(

@@ -147,7 +147,8 @@ impl Load {
             clients.spawn(async move {
                 let mut measured = Vec::new();
                 // Clients do not knock all at once.
-                let mut next = started + every.unwrap_or_default() * u32::from(number) / 64;
+                let mut next = started
+                    + every.unwrap_or_default() * u32::from(number) / u32::from(self.clients);
                 while started.elapsed() < time {
                     if stop.is_cancelled() {
                         bail!("interrupted");

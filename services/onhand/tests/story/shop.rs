@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use central_service::ledger::Settings;
 use event_log::{EventLog, MemoryLog};
@@ -261,19 +261,8 @@ impl Chain {
     }
 
     /// Asks again and again until there is an answer.
-    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
-        &self,
-        what: &str,
-        mut ask: impl FnMut() -> F,
-    ) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            assert!(Instant::now() < deadline, "gave up waiting: {what}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+        test_support::eventually_async(what, PATIENCE, ask).await
     }
 }
 
