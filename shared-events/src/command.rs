@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CommandId, Sku, StoreId};
+use crate::lineage::Lineage;
 use crate::position::{Epoch, Sequence, Version};
 use crate::quantity::{Delta, Quantity};
 use crate::reservation::{FulfilReservation, ReleaseReservation, ReserveStock};
@@ -107,6 +108,8 @@ pub struct CommandEnvelope {
 pub enum StoreCommand {
     /// Publish a part of the journal again.
     ReplayEvents(ReplayEvents),
+    /// Compare the journal with what was seen of it.
+    JournalWitnessed(JournalWitnessed),
     /// Change one item, for a caller who knows the centre only.
     Stock(StockCommand),
     /// Keep units for a customer.
@@ -123,6 +126,7 @@ impl StoreCommand {
     pub const fn command_type(&self) -> &'static str {
         match self {
             Self::ReplayEvents(_) => REPLAY_EVENTS,
+            Self::JournalWitnessed(_) => JOURNAL_WITNESSED,
             Self::Stock(StockCommand::Replace(_)) => REPLACE_STOCK,
             Self::Stock(StockCommand::Adjust(_)) => ADJUST_STOCK,
             Self::Reserve(_) => RESERVE_STOCK,
@@ -144,8 +148,35 @@ pub struct ReplayEvents {
     pub through: Sequence,
 }
 
+/// What a centre has seen of a store's journal. A journal that does not have it has lost its end, or is
+/// not the only one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalWitnessed {
+    /// Newest life that was heard of; 0 when nothing ever was.
+    pub epoch: Epoch,
+    /// Newest sequence that was heard of in it.
+    pub head: Sequence,
+    /// Chain hash there, hexadecimal.
+    pub head_hash: String,
+    /// The journal's lives, as they were told; absent when there was only one, and that began at 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+}
+
+impl JournalWitnessed {
+    /// The lives of the journal that was seen; `None` when nothing was.
+    #[must_use]
+    pub fn lives(&self) -> Option<Lineage> {
+        let only = || Lineage::new(self.epoch, Sequence::new(1));
+        (self.epoch > Epoch::default()).then(|| self.lineage.clone().unwrap_or_else(only))
+    }
+}
+
 /// Type of [`ReplayEvents`].
 pub const REPLAY_EVENTS: &str = "inventory.replay-events.v1";
+/// Type of [`JournalWitnessed`].
+pub const JOURNAL_WITNESSED: &str = "inventory.journal-witnessed.v1";
 /// Type of [`ReplaceStock`].
 pub const REPLACE_STOCK: &str = "inventory.replace-stock.v1";
 /// Type of [`AdjustStock`].

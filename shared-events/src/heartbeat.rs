@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::StoreId;
+use crate::lineage::Lineage;
 use crate::location::Location;
 use crate::position::{Epoch, Sequence};
 use crate::timestamp::Timestamp;
@@ -34,4 +35,25 @@ pub struct Heartbeat {
     /// Where the shop is, when it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// The journal's lives; absent while there was only one, and that began at 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+    /// The store has just opened its journal and asks what a centre has seen of it; until it knows, it
+    /// writes nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub opening: bool,
+}
+
+impl Heartbeat {
+    /// The lives of the journal.
+    #[must_use]
+    pub fn lives(&self) -> Lineage {
+        let first = Sequence::new(1);
+        self.lineage.clone().unwrap_or_else(|| Lineage::new(self.epoch, first))
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -1,6 +1,6 @@
 //! The wire contract between stores and the centre, and nothing else.
 //!
-//! Reading order: [`ids`] and [`position`] name things, [`event`], [`command`] and [`heartbeat`] are
+//! Reading order: [`ids`], [`position`] and [`lineage`] name things, [`event`], [`command`] and [`heartbeat`] are
 //! what is said, [`reservation`] and [`rejection`] belong to both, [`ledger`] is what a centre tells of
 //! its reservations, [`policy`] what the chain has decided, [`topic`] is where it is said, [`wire`] is
 //! how it looks as a broker record (`CloudEvents` 1.0, Kafka binary mode). No broker, database or
@@ -11,6 +11,7 @@ pub mod event;
 pub mod heartbeat;
 pub mod ids;
 pub mod ledger;
+pub mod lineage;
 pub mod location;
 pub mod policy;
 pub mod position;
@@ -26,6 +27,7 @@ pub use command::{AdjustStock, OnShortfall, ReplaceStock, StockCommand, StoreCom
 pub use event::{Levels, RecordedEvent, StockAdjusted, StockEvent, StockReplaced};
 pub use heartbeat::Heartbeat;
 pub use ids::{CentreId, CommandId, OrderId, ReservationId, Sku, StoreId};
+pub use lineage::{InvalidLineage, Life, Lineage};
 pub use location::Location;
 pub use position::{Epoch, EventId, Sequence, Version};
 pub use quantity::{Delta, MAX_UNITS, Quantity};

@@ -17,8 +17,8 @@ fn refused(name: &str, breakage: impl FnOnce(&mut Record), reason: &str) {
     let mut record = golden(name);
     breakage(&mut record);
     let error = match name {
-        "heartbeat.v1" => record.read(decode_heartbeat).err(),
-        "replay-events.v1" => record.read(decode_command).err(),
+        "heartbeat.v1" | "heartbeat.v1.reborn" => record.read(decode_heartbeat).err(),
+        "replay-events.v1" | "journal-witnessed.v1.reborn" => record.read(decode_command).err(),
         _ => record.read(decode_event).err(),
     };
     let told = matches!(&error, Some(Undecodable::Broken(said)) if said.contains(reason));
@@ -263,6 +263,25 @@ fn a_heartbeat_must_have_positions_that_fit_together() {
         ("sentAt", "\"9999-12-31T23:59:59-23:59\"", "data: a time is"),
     ] {
         refused(HEARTBEAT, with_field(field, json), reason);
+    }
+}
+
+#[test]
+fn the_lives_of_a_journal_must_fit_it() {
+    const REASON: &str = "the lineage is not that of this journal";
+    for (lives, reason) in [
+        (r#"[{"epoch":1,"from":1}]"#, REASON),
+        (r#"[{"epoch":2,"from":1},{"epoch":3,"from":7}]"#, REASON),
+        (r#"[{"epoch":1,"from":1},{"epoch":2,"from":1044}]"#, REASON),
+        (r#"[]"#, "data: lives are 1 to 10000"),
+        (r#"[{"epoch":0,"from":1},{"epoch":2,"from":7}]"#, "data: lives are 1 to 10000"),
+        (r#"[{"epoch":1,"from":0},{"epoch":2,"from":7}]"#, "data: lives are 1 to 10000"),
+        (r#"[{"epoch":2,"from":7},{"epoch":2,"from":8}]"#, "data: lives are 1 to 10000"),
+        (r#"[{"epoch":1,"from":7},{"epoch":2,"from":7}]"#, "data: lives are 1 to 10000"),
+        (r#"{"epoch":2}"#, "data: invalid type"),
+    ] {
+        refused("heartbeat.v1.reborn", with_field("lineage", lives), reason);
+        refused("journal-witnessed.v1.reborn", with_field("lineage", lives), reason);
     }
 }
 

@@ -20,8 +20,10 @@ use strategies::{command, heartbeat, recorded_event, reservation, safety_stock, 
 use support::{Record, golden};
 
 /// Some of each kind.
-const GOLDEN: [&str; 13] = [
+const GOLDEN: [&str; 15] = [
     "heartbeat.v1",
+    "heartbeat.v1.reborn",
+    "journal-witnessed.v1",
     "heartbeat.v1.located",
     "replay-events.v1",
     "stock-replaced.v1",

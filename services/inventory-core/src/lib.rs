@@ -4,7 +4,7 @@
 //! keeps for customers. The centre's: [`saga`] is a reservation's life, [`sourcing`] chooses whom to
 //! ask, [`availability`] is what may be promised, with [`safety_stock`] kept back, [`sequence_tracker`]
 //! is how it knows that it has everything, [`freshness`] is what it may claim about it, [`digest`] is
-//! how two sides compare a shelf.
+//! how two sides compare a shelf, [`witness`] how a journal learns that its end is missing.
 #![deny(clippy::wildcard_enum_match_arm, clippy::arithmetic_side_effects)]
 
 pub mod allocations;
@@ -16,6 +16,7 @@ pub mod saga;
 pub mod sequence_tracker;
 pub mod sourcing;
 pub mod stock_item;
+pub mod witness;
 
 pub use availability::{Terms, available};
 pub use digest::Digest;

@@ -63,6 +63,15 @@ impl SequenceTracker {
         true
     }
 
+    /// Leaves out what lies in front of a life of the journal: everything through here belongs to others.
+    pub fn begin_behind(&mut self, through: Sequence) {
+        if through.get() > self.applied_through {
+            self.applied_through = through.get();
+            self.advance();
+            self.forget_behind();
+        }
+    }
+
     /// Everything up to here is applied.
     #[must_use]
     pub const fn applied_through(&self) -> Sequence {
@@ -107,7 +116,7 @@ impl SequenceTracker {
         TrackerChanges { applied_through: self.applied_through(), chunks }
     }
 
-    /// Moves `applied_through` over what is contiguous and forgets chunks that are behind it.
+    /// Moves `applied_through` over what is contiguous.
     fn advance(&mut self) {
         let before = self.applied_through;
         while let Some(next) = self.applied_through.checked_add(1) {
@@ -121,9 +130,13 @@ impl SequenceTracker {
             }
             self.applied_through = self.applied_through.saturating_add(u64::from(run));
         }
-        if self.applied_through == before {
-            return;
+        if self.applied_through > before {
+            self.forget_behind();
         }
+    }
+
+    /// Forgets chunks that hold nothing beyond `applied_through`.
+    fn forget_behind(&mut self) {
         let behind = self.applied_through.saturating_add(1) / CHUNK_BITS;
         while let Some(entry) = self.beyond.first_entry()
             && (*entry.key() < behind

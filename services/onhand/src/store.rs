@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use service_kit::http;
 use shared_events::{Location, StoreId};
-use store_service::config::DEFAULT_RELEASE_GRACE_MS;
+use store_service::config::{DEFAULT_RELEASE_GRACE_MS, DEFAULT_WITNESS_WAIT_MS};
+use store_service::opening::Unwitnessed;
 use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -64,7 +65,43 @@ pub(crate) struct Args {
     )]
     release_grace_ms: u64,
     #[command(flatten)]
+    witness: Witness,
+    #[command(flatten)]
     broker: Broker,
+}
+
+/// What a store does before it writes: a restored or copied journal does not know that it is one.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Witness {
+    /// How long to wait at the start for a centre to say what it has seen of the journal, in
+    /// milliseconds; 0 trusts the disk and asks nobody.
+    #[arg(
+        long,
+        env = "ONHAND_WITNESS_WAIT_MS",
+        default_value_t = DEFAULT_WITNESS_WAIT_MS,
+        value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(0..=600_000)
+    )]
+    witness_wait_ms: u64,
+    /// What to do when none answers: `serve` sells, in a new life of the journal; `hold` refuses
+    /// commands until one does.
+    #[arg(long, env = "ONHAND_UNWITNESSED", default_value = "serve", value_name = "serve|hold")]
+    unwitnessed: Policy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Policy {
+    Serve,
+    Hold,
+}
+
+impl From<Policy> for Unwitnessed {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Serve => Self::Serve,
+            Policy::Hold => Self::Hold,
+        }
+    }
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
@@ -73,6 +110,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         data_dir: args.data_dir,
         topics: args.broker.topics(),
         location: args.location,
+        witness_wait: Duration::from_millis(args.witness.witness_wait_ms),
+        unwitnessed: args.witness.unwitnessed.into(),
         heartbeat_every: Duration::from_millis(args.heartbeat_ms),
         release_grace: Duration::from_millis(args.release_grace_ms),
     };

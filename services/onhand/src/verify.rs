@@ -19,7 +19,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match journal::verify(&args.data_dir) {
         Ok((identity, head)) => {
-            let (store, epoch) = (identity.store, identity.epoch);
+            let (store, epoch) = (&identity.store, identity.epoch());
             output::say(&format!("store {store}, epoch {epoch}: {} events hold", head.sequence));
             output::say(&format!("head hash {}", head.hash));
             Ok(ExitCode::SUCCESS)

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::expiry::Expiry;
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
+use crate::opening::Opening;
 use crate::outbox::{Committed, Outbox};
 use crate::relay::Relay;
 use crate::shelf::{Item, Shelf};
@@ -31,6 +32,7 @@ const DRAIN_WITHIN: Duration = Duration::from_millis(1_200);
 /// A store, built and not yet serving.
 #[derive(Debug)]
 pub struct App {
+    opening: Opening,
     writer: Writer,
     relay: Relay,
     commands: Commands,
@@ -58,18 +60,31 @@ impl App {
         });
         let inbox = journal.inbox()?;
         let committed = Committed { head: journal.head(), digest };
-        let epoch = journal.identity().epoch;
+        let identity = journal.identity();
+        let epoch = identity.epoch();
         info!(store = %config.store, %epoch, head = %committed.head.sequence, items = items.len(), "journal replayed");
 
         let metrics = Arc::new(Metrics::default());
         let shelf = Arc::new(Shelf::new(items));
-        let outbox = Arc::new(Outbox::new(epoch, committed, journal.published_through()));
-        let (relay_reader, api_reader) = (journal.reader()?, journal.reader()?);
+        let lineage = identity.lineage.clone();
+        let outbox = Arc::new(Outbox::new(lineage, committed, journal.published_through()));
+        let [relay_reader, api_reader, commands_reader] =
+            [journal.reader()?, journal.reader()?, journal.reader()?];
         let (writer, handle) =
             Writer::new(journal, Arc::clone(&shelf), Arc::clone(&outbox), Arc::clone(&metrics));
+        let standing = handle.standing();
+        let opening = Opening {
+            store: config.store.clone(),
+            log: Arc::clone(&log),
+            topics: config.topics.clone(),
+            location: config.location,
+            wait: config.witness_wait,
+            unwitnessed: config.unwitnessed,
+        };
         let relay = Relay {
             store: config.store.clone(),
             reader: relay_reader,
+            standing: Arc::clone(&standing),
             outbox: Arc::clone(&outbox),
             writer: handle.clone(),
             log: Arc::clone(&log),
@@ -80,6 +95,8 @@ impl App {
         };
         let commands = Commands {
             store: config.store.clone(),
+            standing,
+            reader: commands_reader,
             outbox: Arc::clone(&outbox),
             writer: handle.clone(),
             position: inbox,
@@ -97,7 +114,7 @@ impl App {
             metrics,
         });
         let expiry = Expiry { shelf, writer: relay.writer.clone(), grace: config.release_grace };
-        Ok(Self { writer, relay, commands, expiry, outbox, router })
+        Ok(Self { opening, writer, relay, commands, expiry, outbox, router })
     }
 
     /// The HTTP interface, for callers in this process.
@@ -110,21 +127,21 @@ impl App {
     /// # Errors
     /// When a part ends that should not: the journal failed, or the listener.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { writer, relay, commands, expiry, outbox, router } = self;
+        let Self { opening, writer, relay, commands, expiry, outbox, router } = self;
         let handle = relay.writer.clone();
         let cut = CancellationToken::new();
         let mut threads = Threads::default();
-        threads.spawn("writer", move || Ok(writer.run()?))?;
+        threads.spawn("writer", {
+            let stop = stop.clone();
+            move || Ok(writer.run(&opening, &stop)?)
+        })?;
         threads.spawn("relay", {
             let cut = cut.clone();
             move || Ok(relay.run(&cut)?)
         })?;
         threads.spawn("commands", {
             let cut = cut.clone();
-            move || {
-                commands.run(&cut);
-                Ok(())
-            }
+            move || commands.run(&cut)
         })?;
 
         let served = tokio::select! {

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use event_log::{Error, EventLog, Offset, Position, Received, ask};
 use service_kit::retry::Retry;
-use shared_events::command::{CommandEnvelope, ReplayEvents, StoreCommand};
+use inventory_core::witness::{Comparison, Own, compare};
+use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents, StoreCommand};
 use shared_events::topic::Topics;
 use shared_events::wire::decode_command;
-use shared_events::{RecordedEvent, StoreId};
+use shared_events::{Epoch, RecordedEvent, Sequence, StoreId};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::decisions::Command;
 use crate::expiry::expired_before;
-use crate::journal::{InboxPosition, Verdict};
+use crate::journal::{self, InboxPosition, Reader, Verdict};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
+use crate::standing::Standing;
 use crate::writer::{Answer, Handle, Refusal, Request};
 
 const RECORDS_PER_POLL: usize = 100;
@@ -32,6 +34,10 @@ const POLL_FOR: Duration = Duration::from_millis(200);
 pub struct Commands {
     /// The store.
     pub store: StoreId,
+    /// Says when commands may be executed.
+    pub standing: Arc<Standing>,
+    /// Compares the journal with what a centre has seen of it.
+    pub reader: Reader,
     /// Takes replay requests.
     pub outbox: Arc<Outbox>,
     /// Executes commands.
@@ -52,15 +58,43 @@ pub struct Commands {
 enum Halt {
     Broker(Error),
     Writer(Refusal),
+    Journal(journal::Error),
+    Refused(Refused),
+}
+
+/// The journal is not the one the chain goes by: this store must not write any more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another copy of this journal is written: a centre has seen epoch {epoch}, sequence {head}, which this one (epoch {own}) does not have. \
+     Only one may run. If this is the right one, stop the other and start this again"
+)]
+pub struct Refused {
+    /// The life that was seen.
+    pub epoch: Epoch,
+    /// The newest sequence that was seen.
+    pub head: Sequence,
+    /// The life of this journal.
+    pub own: Epoch,
 }
 
 impl Commands {
     /// Listens until cancelled.
-    pub fn run(mut self, cancel: &CancellationToken) {
+    ///
+    /// # Errors
+    /// A journal that cannot be read, or that is [`Refused`] by a centre.
+    pub fn run(mut self, cancel: &CancellationToken) -> anyhow::Result<()> {
+        if !self.standing.wait_until_open() {
+            return Ok(());
+        }
         let mut retry = Retry::default();
         while !cancel.is_cancelled() {
             match self.session(&mut retry, cancel) {
-                Ok(()) | Err(Halt::Writer(Refusal::Stopped)) => return,
+                Ok(()) | Err(Halt::Writer(Refusal::Stopped)) => return Ok(()),
+                Err(Halt::Journal(fatal)) => return Err(fatal.into()),
+                Err(Halt::Refused(refused)) => {
+                    error!(%refused, "the store stops");
+                    return Err(refused.into());
+                }
                 Err(Halt::Broker(error)) => {
                     debug!(%error, "not listening to the centre for the moment");
                 }
@@ -69,9 +103,10 @@ impl Commands {
                 }
             }
             if !retry.pause(cancel) {
-                return;
+                return Ok(());
             }
         }
+        Ok(())
     }
 
     fn session(&mut self, retry: &mut Retry, cancel: &CancellationToken) -> Result<(), Halt> {
@@ -89,11 +124,18 @@ impl Commands {
         let (cluster_id, mut subscriber) = opened.map_err(Halt::Broker)?;
         while !cancel.is_cancelled() {
             let mut requests = Vec::new();
-            let mut next = None;
+            let (mut next, mut seen) = (None, None);
             let polled = subscriber.poll(RECORDS_PER_POLL, POLL_FOR, &mut |received| {
                 next = Some(received.offset.next());
-                requests.extend(self.understand(&received));
+                match self.understand(&received) {
+                    Some(Understood::Command(request)) => requests.push(request),
+                    Some(Understood::Witnessed(witnessed)) => seen = Some(witnessed),
+                    None => {}
+                }
             });
+            if let Some(seen) = seen {
+                self.compare(&seen)?;
+            }
             if let Some(next) = next {
                 let position = InboxPosition { cluster_id: cluster_id.clone(), next };
                 self.execute(requests, position)?;
@@ -127,12 +169,28 @@ impl Commands {
     /// Who asks again has not heard the answer.
     fn tell_again(&self, events: &[RecordedEvent]) {
         if let (Some(first), Some(last)) = (events.first(), events.last()) {
-            let (epoch, from, through) = (first.id.epoch, first.id.sequence, last.id.sequence);
+            let epoch = self.outbox.lineage().current().epoch;
+            let (from, through) = (first.id.sequence, last.id.sequence);
             self.outbox.request_replay(ReplayEvents { epoch, from, through });
         }
     }
 
-    fn understand(&self, received: &Received<'_>) -> Option<Request> {
+    /// A centre saw something that this store did not write?
+    fn compare(&self, seen: &JournalWitnessed) -> Result<(), Halt> {
+        let epoch = self.outbox.lineage().current().epoch;
+        let hash = self.reader.hash_at(seen.head).map_err(Halt::Journal)?;
+        let hash = hash.map(|hash| hash.to_string());
+        let head = self.outbox.committed().head.sequence;
+        let own = Own { epoch, head, hash_there: hash.as_deref() };
+        match compare(own, seen) {
+            Comparison::Whole | Comparison::Earlier => Ok(()),
+            Comparison::Behind | Comparison::Forked | Comparison::Superseded => {
+                Err(Halt::Refused(Refused { epoch: seen.epoch, head: seen.head, own: epoch }))
+            }
+        }
+    }
+
+    fn understand(&self, received: &Received<'_>) -> Option<Understood> {
         match decode_command(&received.record) {
             Ok(envelope) if envelope.store != self.store => {
                 self.metrics.unreadable_commands.inc();
@@ -148,13 +206,14 @@ impl Commands {
         }
     }
 
-    fn request(&self, envelope: CommandEnvelope) -> Option<Request> {
+    fn request(&self, envelope: CommandEnvelope) -> Option<Understood> {
         let command = match envelope.command {
             StoreCommand::ReplayEvents(wanted) => {
                 info!(from = %wanted.from, through = %wanted.through, "the centre misses events");
                 self.outbox.request_replay(wanted);
                 return None;
             }
+            StoreCommand::JournalWitnessed(seen) => return Some(Understood::Witnessed(seen)),
             StoreCommand::Stock(command) => Command::Stock(command),
             StoreCommand::Reserve(ask) => {
                 Command::Reserve { ask, deadline: expired_before(self.release_grace) }
@@ -163,6 +222,13 @@ impl Commands {
             StoreCommand::Fulfil(fulfil) => Command::Fulfil(fulfil),
         };
         let CommandEnvelope { id, traceparent, .. } = envelope;
-        Some(Request { command, id: Some(id), traceparent, answer_by_event: true })
+        let request = Request { command, id: Some(id), traceparent, answer_by_event: true };
+        Some(Understood::Command(request))
     }
+}
+
+/// What is left to do about a command once it was read.
+enum Understood {
+    Command(Request),
+    Witnessed(JournalWitnessed),
 }

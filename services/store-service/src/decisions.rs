@@ -101,7 +101,7 @@ impl<'w> Batch<'w> {
         if let Some(RecordedCommand { fingerprint: known, verdict }) =
             self.append.recorded(&name)?
         {
-            if known != fingerprint {
+            if known.is_some_and(|known| known != fingerprint) {
                 if let Command::Stock(command) = &request.command {
                     self.tell_refusal(request, command.sku(), &Rejection::CommandIdReused)?;
                 }
@@ -259,10 +259,15 @@ impl<'w> Batch<'w> {
 fn inbox_name<'a>(id: &'a CommandId, command: &Command) -> Cow<'a, str> {
     match command {
         Command::Reserve { .. } | Command::Release(_) | Command::Fulfil(_) => {
-            Cow::Owned(format!("saga {id}"))
+            Cow::Owned(saga_name(id))
         }
         Command::Stock(_) | Command::Staff(_) | Command::LetGo { .. } => Cow::Borrowed(id.as_str()),
     }
+}
+
+/// The name of a centre's command about a reservation.
+pub(crate) fn saga_name(id: &CommandId) -> String {
+    format!("saga {id}")
 }
 
 /// Items of which much is kept, as the last commit left them: copying them from the shelf for every

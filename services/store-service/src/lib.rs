@@ -9,7 +9,7 @@
 //!                                 replay ──┤
 //!                        writer ◀── ask ───┴── commands ◀── broker: this store's commands
 //! ```
-//! Reading order: [`writer`] is the heart, [`decisions`] what it decides, [`journal`] is what it writes, [`shelf`] what everyone
+//! Reading order: [`opening`] makes sure that the journal is whole before it is written, [`writer`] is the heart, [`decisions`] what it decides, [`journal`] is what it writes, [`shelf`] what everyone
 //! reads, [`outbox`] and [`relay`] carry it away, [`commands`]
 //! listens to the centre, [`expiry`] lets go of what nobody fetched, [`api`] is the
 //! door, [`app`] puts it together.
@@ -22,9 +22,11 @@ pub mod decisions;
 pub mod expiry;
 pub mod journal;
 pub mod metrics;
+pub mod opening;
 pub mod outbox;
 pub mod relay;
 pub mod shelf;
+pub mod standing;
 pub mod writer;
 
 pub use app::App;

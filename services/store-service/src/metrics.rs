@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use service_kit::metrics::SECONDS;
 
+use crate::opening::Opened;
 use crate::writer::{Answer, Refusal, outcome};
 
 /// Label of command counts.
@@ -35,6 +36,12 @@ pub struct Metrics {
     pub outbox_depth: Gauge,
     /// Age of the oldest of them; set when scraped.
     pub outbox_oldest_seconds: Gauge,
+    /// Events that came back from the broker when the journal was opened.
+    pub refilled: Counter,
+    /// Events that were seen of the journal and are lost for good; set when it is opened.
+    pub lost: Gauge,
+    /// The life of the journal.
+    pub epoch: Gauge,
     /// 1 while commits are refused because the disk is full.
     pub storage_full: Gauge,
     /// Newest sequence in the journal; set when scraped.
@@ -59,6 +66,9 @@ impl Default for Metrics {
             unreadable_commands: Counter::default(),
             outbox_depth: Gauge::default(),
             outbox_oldest_seconds: Gauge::default(),
+            refilled: Counter::default(),
+            lost: Gauge::default(),
+            epoch: Gauge::default(),
             storage_full: Gauge::default(),
             head: Gauge::default(),
             items: Gauge::default(),
@@ -111,6 +121,17 @@ impl Metrics {
             self.outbox_oldest_seconds.clone(),
         );
         registry.register(
+            "refilled_events",
+            "Events that came back from the broker when the journal was opened",
+            self.refilled.clone(),
+        );
+        registry.register(
+            "lost_events",
+            "Events that were seen of the journal and are lost for good",
+            self.lost.clone(),
+        );
+        registry.register("journal_epoch", "The life of the journal", self.epoch.clone());
+        registry.register(
             "storage_full",
             "1 while commits are refused because the disk is full",
             self.storage_full.clone(),
@@ -128,6 +149,13 @@ impl Metrics {
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    pub(crate) fn opened(&self, opened: &Opened) {
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.refilled.inc_by(opened.refilled);
+        self.lost.set(gauge(opened.lost));
+        self.epoch.set(gauge(opened.epoch.get()));
     }
 
     pub(crate) fn committed(&self, started: Instant, answered: &[Vec<Result<Answer, Refusal>>]) {

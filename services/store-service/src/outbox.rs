@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use inventory_core::Digest;
 use shared_events::command::ReplayEvents;
-use shared_events::{Epoch, Sequence};
+use shared_events::{Lineage, Sequence};
 
-use crate::journal::Head;
+use crate::journal::{Head, Identity};
 
 /// The journal's end and the shelf's digest there: one moment, both from the same commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +47,13 @@ pub enum Work {
 /// Shared by writer, relay, command consumer and API.
 #[derive(Debug)]
 pub struct Outbox {
-    epoch: Epoch,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
+    lineage: Lineage,
     committed: Committed,
     published_through: Sequence,
     replay: Option<(Sequence, Sequence)>,
@@ -65,8 +65,9 @@ struct State {
 impl Outbox {
     /// An outbox for a journal as it was opened.
     #[must_use]
-    pub fn new(epoch: Epoch, committed: Committed, published_through: Sequence) -> Self {
+    pub fn new(lineage: Lineage, committed: Committed, published_through: Sequence) -> Self {
         let state = State {
+            lineage,
             committed,
             published_through,
             replay: None,
@@ -74,17 +75,30 @@ impl Outbox {
             awaiting: None,
             stopping: false,
         };
-        Self { epoch, state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The journal's life.
+    /// The journal's lives.
     #[must_use]
-    pub const fn epoch(&self) -> Epoch {
-        self.epoch
+    pub fn lineage(&self) -> Lineage {
+        self.state().lineage.clone()
+    }
+
+    /// The journal was opened: what was told of it before may have changed.
+    pub(crate) fn opened(
+        &self,
+        identity: &Identity,
+        committed: Committed,
+        published_through: Sequence,
+    ) {
+        let mut state = self.state();
+        state.lineage = identity.lineage.clone();
+        state.committed = committed;
+        state.published_through = published_through;
     }
 
     /// The newest commit.
@@ -157,7 +171,7 @@ impl Outbox {
         let mut state = self.state();
         let through = wanted.through.min(state.committed.head.sequence);
         let from = wanted.from.max(Sequence::new(1));
-        if wanted.epoch != self.epoch || from > through {
+        if wanted.epoch != state.lineage.current().epoch || from > through {
             return;
         }
         state.replay = Some(

@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 use crate::journal::{self, Reader};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Work};
+use crate::standing::Standing;
 use crate::writer::Handle;
 
 /// Events of one publication: enough to fill requests while a backlog drains, few enough that the
@@ -38,6 +39,8 @@ pub struct Relay {
     pub store: StoreId,
     /// Reads the journal.
     pub reader: Reader,
+    /// Says when there is something to be relayed at all.
+    pub standing: Arc<Standing>,
     /// Work to do and progress made.
     pub outbox: Arc<Outbox>,
     /// Saves the cursor.
@@ -67,6 +70,9 @@ impl Relay {
     /// # Errors
     /// A journal that cannot be read.
     pub fn run(self, cancel: &CancellationToken) -> Result<(), journal::Error> {
+        if !self.standing.wait_until_open() {
+            return Ok(());
+        }
         let mut retry = Retry::default();
         loop {
             match self.session(&mut retry, cancel) {
@@ -199,9 +205,10 @@ impl Relay {
         cancel: &CancellationToken,
     ) -> Result<(), Halt> {
         let committed = self.outbox.committed();
+        let lineage = self.outbox.lineage();
         let record = encode_heartbeat(&Heartbeat {
             store_id: self.store.clone(),
-            epoch: self.outbox.epoch(),
+            epoch: lineage.current().epoch,
             head: committed.head.sequence,
             head_hash: committed.head.hash.to_string(),
             // Both are read at different moments: a publication in between must not vouch for more.
@@ -210,6 +217,8 @@ impl Relay {
             sent_at: Timestamp::from_unix_millis(clock::unix_millis())
                 .expect("the clock is between years 1 and 9999"),
             location: self.location,
+            lineage: Some(lineage).filter(|lineage| !lineage.is_plain()),
+            opening: false,
         });
         let topic = self.topics.heartbeats().name;
         let published = self.publish(publisher, &[Publication { topic, record }], cancel);

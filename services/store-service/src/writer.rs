@@ -13,16 +13,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use inventory_core::Digest;
-use service_kit::clock;
-use shared_events::{CommandId, Rejection, Timestamp};
+use shared_events::{CommandId, RecordedEvent, Rejection};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::decisions::{Batch, Command, HotItems};
 use crate::journal::{self, InboxPosition, Journal, Verdict};
 use crate::metrics::Metrics;
 use crate::outbox::{Committed, Outbox};
+use crate::opening::{Halt, Opened, Opening, Progress, Refilled, now};
 use crate::shelf::Shelf;
+use crate::standing::{Stage, Standing};
 
 /// Messages that may wait: beyond it the service says so at once instead of queueing without end.
 const MAILBOX: usize = 1_024;
@@ -58,6 +60,9 @@ pub enum Refusal {
     /// The command id was used for another command.
     #[error("the command id was used before with another body")]
     CommandIdReused,
+    /// It is not known yet whether the journal is whole.
+    #[error("the store waits until its journal is known to be whole; nothing was done")]
+    NotOpen,
     /// The disk is full.
     #[error("the disk is full; nothing was written")]
     StorageFull,
@@ -94,6 +99,7 @@ enum Message {
 #[derive(Debug, Clone)]
 pub struct Handle {
     mailbox: mpsc::Sender<Message>,
+    standing: Arc<Standing>,
 }
 
 impl Handle {
@@ -105,6 +111,9 @@ impl Handle {
         &self,
         requests: Vec<Request>,
     ) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
+        if matches!(self.standing.stage(), Stage::Held | Stage::Refilling { .. }) {
+            return Err(Refusal::NotOpen);
+        }
         let (reply, answers) = oneshot::channel();
         let message = Message::Execute { requests, inbox: None, reply };
         self.mailbox.try_send(message).map_err(|error| match error {
@@ -140,6 +149,12 @@ impl Handle {
 }
 
 impl Handle {
+    /// Whether the journal may be written.
+    #[must_use]
+    pub fn standing(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing)
+    }
+
     /// Ends the writer once it has answered what is waiting. Connections that are still open keep
     /// their handles, so it cannot wait for those to go.
     pub(crate) async fn stop(&self) {
@@ -156,6 +171,7 @@ pub struct Writer {
     shelf: Arc<Shelf>,
     outbox: Arc<Outbox>,
     metrics: Arc<Metrics>,
+    standing: Arc<Standing>,
     digest: Digest,
     hot: HotItems,
     mailbox: mpsc::Receiver<Message>,
@@ -172,8 +188,43 @@ impl Writer {
     ) -> (Self, Handle) {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         let digest = outbox.committed().digest;
-        let hot = HotItems::default();
-        (Self { journal, shelf, outbox, metrics, digest, hot, mailbox }, Handle { mailbox: sender })
+        let (hot, standing) = (HotItems::default(), Arc::default());
+        let handle = Handle { mailbox: sender, standing: Arc::clone(&standing) };
+        (Self { journal, shelf, outbox, metrics, standing, digest, hot, mailbox }, handle)
+    }
+
+    /// Makes sure that the journal is whole before anything is written to it; `None` when the store is
+    /// stopped meanwhile.
+    ///
+    /// # Errors
+    /// A journal that failed.
+    pub fn open(
+        &mut self,
+        opening: &Opening,
+        progress: &mut dyn FnMut(Progress),
+        cancel: &CancellationToken,
+    ) -> Result<Option<Opened>, journal::Error> {
+        let mut returned = Returned { shelf: &self.shelf, digest: self.digest, progress };
+        let opened =
+            opening.open(&mut self.journal, self.digest, &self.standing, &mut returned, cancel);
+        self.digest = returned.digest;
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(Halt::Stopped) => {
+                self.standing.set(Stage::Closed);
+                return Ok(None);
+            }
+            Err(Halt::Journal(fatal)) => {
+                self.standing.set(Stage::Closed);
+                return Err(fatal);
+            }
+        };
+        let (head, digest) = (self.journal.head(), self.digest);
+        let published = self.journal.published_through();
+        self.outbox.opened(self.journal.identity(), Committed { head, digest }, published);
+        self.metrics.opened(&opened);
+        self.standing.set(Stage::Open);
+        Ok(Some(opened))
     }
 
     /// Serves until it is told to stop, then answers what is waiting.
@@ -181,7 +232,15 @@ impl Writer {
     /// # Errors
     /// A journal that failed: what a running commit did is unknown, so the process must end and
     /// start from the journal.
-    pub fn run(mut self) -> Result<(), journal::Error> {
+    pub fn run(
+        mut self,
+        opening: &Opening,
+        cancel: &CancellationToken,
+    ) -> Result<(), journal::Error> {
+        if self.open(opening, &mut |_read| {}, cancel)?.is_none() {
+            self.refuse_all();
+            return Ok(());
+        }
         while let Some(first) = self.mailbox.blocking_recv() {
             let mut group = Group::default();
             group.add(first);
@@ -196,6 +255,19 @@ impl Writer {
             self.commit(group)?;
         }
         self.commit(Group::default())
+    }
+
+    /// Refuses what waits until it is told to stop: the journal was never opened.
+    fn refuse_all(&mut self) {
+        while let Some(message) = self.mailbox.blocking_recv() {
+            match message {
+                Message::Execute { requests, reply, .. } => {
+                    answer(reply, vec![Err(Refusal::Stopped); requests.len()]);
+                }
+                Message::SaveCursor => {}
+                Message::Stop => return,
+            }
+        }
     }
 
     fn commit(&mut self, group: Group) -> Result<(), journal::Error> {
@@ -254,17 +326,31 @@ impl Writer {
     }
 }
 
+/// Puts events that come back on the shelf.
+struct Returned<'w> {
+    shelf: &'w Shelf,
+    digest: Digest,
+    progress: &'w mut dyn FnMut(Progress),
+}
+
+impl Refilled for Returned<'_> {
+    fn take(&mut self, event: &RecordedEvent) {
+        let before = self.shelf.get(&event.sku);
+        self.shelf.commit(&[(event.sku.clone(), event.event.clone())]);
+        self.digest = self.digest.replace(&event.sku, &before, &self.shelf.get(&event.sku));
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        (self.progress)(progress);
+    }
+}
+
 type Answers = Vec<Result<Answer, Refusal>>;
 
 fn answer(reply: oneshot::Sender<Answers>, answers: Answers) {
     if reply.send(answers).is_err() {
         tracing::debug!("a caller left before its answer; the command stays executed");
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_unix_millis(clock::unix_millis())
-        .expect("the clock is between years 1 and 9999")
 }
 
 /// What one commit will hold.

@@ -7,15 +7,17 @@ use serde::de::DeserializeOwned;
 
 use super::{IncomingRecord, header};
 use crate::command::{
-    ADJUST_STOCK, CommandEnvelope, FULFIL_RESERVATION, RELEASE_RESERVATION, REPLACE_STOCK,
-    REPLAY_EVENTS, RESERVE_STOCK, ReplayEvents, StockCommand, StoreCommand,
+    ADJUST_STOCK, CommandEnvelope, FULFIL_RESERVATION, JOURNAL_WITNESSED, JournalWitnessed,
+    RELEASE_RESERVATION, REPLACE_STOCK, REPLAY_EVENTS, RESERVE_STOCK, ReplayEvents, StockCommand,
+    StoreCommand,
 };
 use crate::event::{InvalidEventData, RecordedEvent, StockEvent};
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
 use crate::ids::{CommandId, Sku, StoreId};
 use crate::ledger::{RESERVATION_CHANGED, Reservation};
+use crate::lineage::Lineage;
 use crate::policy::{SAFETY_STOCK, SafetyStock};
-use crate::position::EventId;
+use crate::position::{Epoch, EventId, Sequence};
 use crate::quantity::MAX_UNITS;
 use crate::rejection::Rejection;
 use crate::reservation::{FulfilReservation, MAX_LINES, ReleaseReservation, ReserveStock};
@@ -85,6 +87,7 @@ pub fn decode_heartbeat(record: &IncomingRecord<'_>) -> Result<Heartbeat, Undeco
     if !bounded || heartbeat.epoch.get() == 0 {
         return Err(broken("positions out of range"));
     }
+    require_lineage(heartbeat.lineage.as_ref(), heartbeat.epoch, heartbeat.head)?;
     Ok(heartbeat)
 }
 
@@ -149,6 +152,11 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
                 return Err(broken("positions out of range"));
             }
             StoreCommand::ReplayEvents(replay)
+        }
+        JOURNAL_WITNESSED => {
+            let seen: JournalWitnessed = data(record)?;
+            require_lineage(seen.lineage.as_ref(), seen.epoch, seen.head)?;
+            StoreCommand::JournalWitnessed(seen)
         }
         REPLACE_STOCK => StoreCommand::Stock(StockCommand::Replace(data(record)?)),
         ADJUST_STOCK => StoreCommand::Stock(StockCommand::Adjust(data(record)?)),
@@ -238,6 +246,19 @@ fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {
         return Err(broken("version 0"));
     }
     Ok(())
+}
+
+/// The newest life is the one that is spoken of, and nothing is told from beyond the journal's end.
+fn require_lineage(
+    lineage: Option<&Lineage>,
+    epoch: Epoch,
+    head: Sequence,
+) -> Result<(), Undecodable> {
+    let fits = lineage.is_none_or(|lineage| {
+        let current = lineage.current();
+        current.epoch == epoch && current.from <= head.next()
+    });
+    if fits { Ok(()) } else { Err(broken("the lineage is not that of this journal")) }
 }
 
 fn require_attempt(attempt: u32) -> Result<(), Undecodable> {

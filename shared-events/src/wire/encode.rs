@@ -60,6 +60,7 @@ pub fn encode_heartbeat(heartbeat: &Heartbeat) -> OutgoingRecord {
 pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
     let value = match &envelope.command {
         StoreCommand::ReplayEvents(replay) => serde_json::to_vec(replay),
+        StoreCommand::JournalWitnessed(witnessed) => serde_json::to_vec(witnessed),
         StoreCommand::Stock(StockCommand::Replace(replace)) => serde_json::to_vec(replace),
         StoreCommand::Stock(StockCommand::Adjust(adjust)) => serde_json::to_vec(adjust),
         StoreCommand::Reserve(reserve) => serde_json::to_vec(reserve),

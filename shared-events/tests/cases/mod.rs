@@ -1,6 +1,6 @@
 //! What the golden files say.
 
-use shared_events::command::{CommandEnvelope, ReplayEvents};
+use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents};
 use shared_events::ledger::Reservation;
 use shared_events::policy::SafetyStock;
 use shared_events::wire::{
@@ -9,8 +9,8 @@ use shared_events::wire::{
     encode_reservation, encode_safety_stock, header,
 };
 use shared_events::{
-    Epoch, Heartbeat, Location, RecordedEvent, Sequence, StockAdjusted, StockEvent, StockReplaced,
-    StoreCommand, Text, Timestamp, Version,
+    Epoch, Heartbeat, Life, Lineage, Location, RecordedEvent, Sequence, StockAdjusted, StockEvent,
+    StockReplaced, StoreCommand, Text, Timestamp, Version,
 };
 
 use crate::support::Record;
@@ -73,7 +73,23 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
     vec![
         ("heartbeat.v1", Said::Heartbeat(heartbeat())),
         ("heartbeat.v1.located", Said::Heartbeat(located())),
+        ("heartbeat.v1.reborn", Said::Heartbeat(reborn())),
+        ("heartbeat.v1.opening", Said::Heartbeat(Heartbeat { opening: true, ..heartbeat() })),
         ("replay-events.v1", Said::Command(replay_events())),
+        ("journal-witnessed.v1", witnessed(seen())),
+        (
+            "journal-witnessed.v1.reborn",
+            witnessed(JournalWitnessed { lineage: reborn().lineage, ..seen() }),
+        ),
+        (
+            "journal-witnessed.v1.unknown",
+            witnessed(JournalWitnessed {
+                epoch: Epoch::ZERO,
+                head: Sequence::ZERO,
+                head_hash: String::new(),
+                lineage: None,
+            }),
+        ),
         ("stock-adjusted.v1", full(adjusted())),
         ("stock-adjusted.v1.minimal", plain(adjusted_minimal())),
         ("stock-replaced.v1", full(replaced())),
@@ -116,12 +132,34 @@ fn heartbeat() -> Heartbeat {
         digest: "0123456789abcdef0123456789abcdef".to_owned(),
         sent_at: time("2026-11-21T09:30:01.250Z"),
         location: None,
+        lineage: None,
+        opening: false,
     }
 }
 
 fn located() -> Heartbeat {
     let location = Location::from_degrees(52.520_008, -13.4).expect("on the earth");
     Heartbeat { location: Some(location), ..heartbeat() }
+}
+
+/// A journal with lives before this one.
+fn reborn() -> Heartbeat {
+    let life = |epoch, from| Life { epoch: Epoch::new(epoch), from: Sequence::new(from) };
+    let lives = Lineage::try_from(vec![life(1, 1), life(2, 977)]).expect("ascending");
+    Heartbeat { lineage: Some(lives), ..heartbeat() }
+}
+
+fn seen() -> JournalWitnessed {
+    let Heartbeat { epoch, head, head_hash, .. } = heartbeat();
+    JournalWitnessed { epoch, head, head_hash, lineage: None }
+}
+
+fn witnessed(seen: JournalWitnessed) -> Said {
+    Said::Command(CommandEnvelope {
+        id: "witnessed:c1:1795253400000".parse().expect("valid"),
+        command: StoreCommand::JournalWitnessed(seen),
+        ..replay_events()
+    })
 }
 
 fn replay_events() -> CommandEnvelope {

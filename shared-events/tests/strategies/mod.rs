@@ -1,11 +1,11 @@
 //! Whatever stores and the centre may say.
 
-use proptest::collection::{btree_map, btree_set};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use shared_events::command::{CommandEnvelope, ReplayEvents};
+use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents};
 use shared_events::reservation::{
     Binding, BreakReason, FulfilReservation, MAX_LINES, RefusalReason, ReleaseReason,
     ReleaseReservation, ReservationBroken, ReservationFulfilled, ReservationRefused,
@@ -259,12 +259,19 @@ fn store_command() -> impl Strategy<Value = StoreCommand> {
         let (from, through) = (Sequence::new(from), Sequence::new(through));
         StoreCommand::ReplayEvents(ReplayEvents { epoch: Epoch::new(epoch), from, through })
     });
+    let witnessed = (position(), position(), "[0-9a-f]{64}", vec((1..9_u64, 1..999_u64), 0..4))
+        .prop_map(|(epoch, head, head_hash, lives)| {
+            let lineage = state::lineage(epoch, head, lives);
+            let (epoch, head) = (Epoch::new(epoch), Sequence::new(head));
+            StoreCommand::JournalWitnessed(JournalWitnessed { epoch, head, head_hash, lineage })
+        });
     let kept = || {
         let skus = btree_set(sku(), 1..4).prop_map(Vec::from_iter);
         (reservation_id(), 1..=u32::MAX, skus)
     };
     prop_oneof![
         1 => replay,
+        1 => witnessed,
         2 => stock_command().prop_map(StoreCommand::Stock),
         2 => reserve().prop_map(StoreCommand::Reserve),
         1 => (kept(), release_reason()).prop_map(|((reservation_id, attempt, skus), reason)| {

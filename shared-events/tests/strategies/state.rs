@@ -1,10 +1,11 @@
 //! What stands on a compacted topic until something newer is said: a heartbeat, or a policy.
 
+use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 use shared_events::policy::{SafetyStock, Scope};
-use shared_events::{CentreId, Epoch, Heartbeat, Sequence};
+use shared_events::{CentreId, Epoch, Heartbeat, Life, Lineage, Sequence};
 
 use super::{level, location, position, sku, store, time};
 
@@ -15,8 +16,17 @@ fn centre() -> impl Strategy<Value = CentreId> {
 /// Whatever a store may say of its journal.
 pub(crate) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     let positions = prop_oneof![Just((0, 0)), (position(), position())];
-    (store(), position(), positions, "[0-9a-f]{64}", "[0-9a-f]{32}", time(), option::of(location()))
-        .prop_map(|(store_id, epoch, (one, other), head_hash, digest, sent_at, location)| {
+    let said = (store(), "[0-9a-f]{64}", "[0-9a-f]{32}", time(), option::of(location()));
+    let lives = option::of(vec((1..9_u64, 1..999_u64), 0..4));
+    (position(), positions, said, lives, any::<bool>()).prop_map(
+        |(
+            epoch,
+            (one, other),
+            (store_id, head_hash, digest, sent_at, location),
+            lives,
+            opening,
+        )| {
+            let lineage = lives.and_then(|lives| lineage(epoch, one.max(other), lives));
             Heartbeat {
                 store_id,
                 epoch: Epoch::new(epoch),
@@ -26,8 +36,24 @@ pub(crate) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
                 digest,
                 sent_at,
                 location,
+                lineage,
+                opening,
             }
-        })
+        },
+    )
+}
+
+/// Lives that lead to an epoch within a journal of this length, where there is room for any.
+pub(crate) fn lineage(epoch: u64, head: u64, steps: Vec<(u64, u64)>) -> Option<Lineage> {
+    let mut lives = vec![Life { epoch: Epoch::new(epoch), from: Sequence::new(head.max(1)) }];
+    for (epochs, sequences) in steps {
+        let next = lives.last()?;
+        let epoch = next.epoch.get().checked_sub(epochs).filter(|epoch| *epoch > 0)?;
+        let from = next.from.get().checked_sub(sequences).filter(|from| *from > 0)?;
+        lives.push(Life { epoch: Epoch::new(epoch), from: Sequence::new(from) });
+    }
+    lives.reverse();
+    Lineage::try_from(lives).ok()
 }
 
 /// Whatever the chain may decide.

@@ -14,7 +14,8 @@ use event_log::{EventLog, KafkaConfig, KafkaLog, MockBroker};
 use service_kit::{clock, http};
 use shared_events::topic::Topics;
 use shared_events::{CentreId, StoreId};
-use store_service::config::DEFAULT_RELEASE_GRACE_MS;
+use store_service::config::{DEFAULT_RELEASE_GRACE_MS, DEFAULT_WITNESS_WAIT_MS};
+use store_service::opening::Unwitnessed;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -188,6 +189,8 @@ fn build_store(
         store: store.clone(),
         data_dir: data_dir.join("stores").join(store.as_str()),
         topics: topics.clone(),
+        witness_wait: Duration::from_millis(DEFAULT_WITNESS_WAIT_MS),
+        unwitnessed: Unwitnessed::Serve,
         heartbeat_every: HEARTBEAT_EVERY,
         location: sample::location(place),
         release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),

@@ -67,6 +67,7 @@ pub(super) fn verdict(
 pub(super) fn refused(refusal: Refusal) -> Problem {
     let code = match refusal {
         Refusal::CommandIdReused => ErrorCode::CommandIdReused,
+        Refusal::NotOpen => ErrorCode::NotReady,
         Refusal::StorageFull => ErrorCode::StorageFull,
         Refusal::Overloaded => ErrorCode::Overloaded,
         Refusal::Stopped => ErrorCode::ShuttingDown,

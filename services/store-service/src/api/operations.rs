@@ -11,6 +11,7 @@ use shared_events::Timestamp;
 
 use super::answer::unreadable;
 use super::{State, read};
+use crate::standing::Stage;
 
 /// A broker that takes longer to acknowledge counts as away.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
@@ -50,9 +51,28 @@ pub(super) async fn readyz(
     } else {
         Condition::Failed("the disk is full; free some space, nothing else is needed".to_owned())
     };
-    let checks =
-        [Check { name: "journal", condition: journal }, Check { name: "relay", condition: relay }];
+    let checks = [
+        Check { name: "journal", condition: journal },
+        Check { name: "opening", condition: opening(state.writer.standing().stage()) },
+        Check { name: "relay", condition: relay },
+    ];
     Ok(readiness(&checks, &query))
+}
+
+fn opening(stage: Stage) -> Condition {
+    let detail = match stage {
+        Stage::Open => return Condition::Ok,
+        Stage::Asking => "a centre is asked whether the journal is whole; commands wait".to_owned(),
+        Stage::Held => {
+            "no centre says whether the journal is whole, and the store waits for one (--unwitnessed hold)"
+                .to_owned()
+        }
+        Stage::Refilling { events } => {
+            format!("the journal has lost its end; {events} events have come back so far")
+        }
+        Stage::Closed => "the store is stopping".to_owned(),
+    };
+    Condition::Failed(detail)
 }
 
 /// Metrics in the `OpenMetrics` format.

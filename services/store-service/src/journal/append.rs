@@ -36,8 +36,8 @@ pub enum Verdict {
 /// A command that was answered before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedCommand {
-    /// Fingerprint of the body it came with.
-    pub fingerprint: [u8; 16],
+    /// Fingerprint of the body it came with; not known of one that was read back from its events.
+    pub fingerprint: Option<[u8; 16]>,
     /// The answer it got.
     pub verdict: Verdict,
 }
@@ -45,9 +45,9 @@ pub struct RecordedCommand {
 /// An open transaction. Dropping it undoes everything.
 #[derive(Debug)]
 pub struct Append<'j> {
-    transaction: Transaction<'j>,
+    pub(super) transaction: Transaction<'j>,
     identity: &'j super::Identity,
-    head: Head,
+    pub(super) head: Head,
     committed_head: &'j mut Head,
     published_through: &'j mut Sequence,
     new_published_through: Option<Sequence>,
@@ -79,7 +79,7 @@ impl<'j> Append<'j> {
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        let fingerprint = row.get(0)?;
+        let fingerprint = <[u8; 16]>::try_from(row.get::<_, Vec<u8>>(0)?.as_slice()).ok();
         let rejection: Option<String> = row.get(3)?;
         let verdict = if let Some(rejection) = rejection {
             Verdict::Rejected(read_rejection(&rejection)?)
@@ -88,7 +88,7 @@ impl<'j> Append<'j> {
             let last = last.unsigned_abs();
             let first = last.saturating_sub(events.unsigned_abs()).saturating_add(1);
             let (first, last) = (Sequence::new(first), Sequence::new(last));
-            Verdict::Accepted(read::events(&self.transaction, self.identity, first, last)?)
+            Verdict::Accepted(read::events(&self.transaction, &self.identity.store, first, last)?)
         };
         Ok(Some(RecordedCommand { fingerprint, verdict }))
     }
@@ -99,43 +99,53 @@ impl<'j> Append<'j> {
     /// [`Error`].
     pub fn event(&mut self, new: NewEvent) -> Result<RecordedEvent, Error> {
         let sequence = self.head.sequence.next();
-        let data = new.event.to_data();
-        let hash = self.head.hash.next(&ChainedRow {
-            epoch: self.identity.epoch.get(),
-            sequence: sequence.get(),
-            occurred_at: new.occurred_at.unix_millis(),
-            sku: new.sku.as_str(),
-            event_type: new.event.event_type(),
-            data: &data,
-            traceparent: new.traceparent.as_deref(),
-            cause: new.cause.as_ref().map(CommandId::as_str),
-        });
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO events
-                 (sequence, sku, type, data, occurred_at, traceparent, cause, hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                signed(sequence.get()),
-                new.sku.as_str(),
-                new.event.event_type(),
-                data,
-                new.occurred_at.unix_millis(),
-                new.traceparent,
-                new.cause.as_ref().map(CommandId::as_str),
-                hash.0,
-            ])?;
-        self.head = Head { sequence, hash };
-        let (store, epoch) = (self.identity.store.clone(), self.identity.epoch);
-        Ok(RecordedEvent {
+        let (store, epoch) = (self.identity.store.clone(), self.identity.epoch());
+        let recorded = RecordedEvent {
             id: EventId { store, epoch, sequence },
             sku: new.sku,
             occurred_at: new.occurred_at,
             cause: new.cause,
             traceparent: new.traceparent,
             event: new.event,
-        })
+        };
+        self.link(&recorded)?;
+        Ok(recorded)
+    }
+
+    /// Links an event to the end of the chain.
+    pub(super) fn link(&mut self, recorded: &RecordedEvent) -> Result<(), Error> {
+        let EventId { epoch, sequence, .. } = recorded.id;
+        let data = recorded.event.to_data();
+        let cause = recorded.cause.as_ref().map(CommandId::as_str);
+        let hash = self.head.hash.next(&ChainedRow {
+            epoch: epoch.get(),
+            sequence: sequence.get(),
+            occurred_at: recorded.occurred_at.unix_millis(),
+            sku: recorded.sku.as_str(),
+            event_type: recorded.event.event_type(),
+            data: &data,
+            traceparent: recorded.traceparent.as_deref(),
+            cause,
+        });
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO events
+                 (sequence, sku, type, data, occurred_at, traceparent, cause, epoch, hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                signed(sequence.get()),
+                recorded.sku.as_str(),
+                recorded.event.event_type(),
+                data,
+                recorded.occurred_at.unix_millis(),
+                recorded.traceparent,
+                cause,
+                signed(epoch.get()),
+                hash.0,
+            ])?;
+        self.head = Head { sequence, hash };
+        Ok(())
     }
 
     /// Remembers the answer to a command. One that found nothing to do has none: it may be asked again.
@@ -224,7 +234,7 @@ impl<'j> Append<'j> {
     }
 }
 
-fn write_rejection(rejection: &Rejection) -> String {
+pub(super) fn write_rejection(rejection: &Rejection) -> String {
     serde_json::to_string(rejection).expect("integers always serialise")
 }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use blake3::Hasher;
-
-use super::Identity;
+use shared_events::StoreId;
 
 /// Hash of an event and of all before it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,10 +11,10 @@ pub struct ChainHash(pub(super) [u8; 32]);
 
 impl ChainHash {
     /// What the first event's hash is built on: another store's events never fit.
-    pub(super) fn genesis(identity: &Identity) -> Self {
+    pub(super) fn genesis(store: &StoreId) -> Self {
         let mut hasher = Hasher::new();
         field(&mut hasher, b"onhand journal v1");
-        field(&mut hasher, identity.store.as_str().as_bytes());
+        field(&mut hasher, store.as_str().as_bytes());
         Self(*hasher.finalize().as_bytes())
     }
 

@@ -4,8 +4,10 @@
 //! One [`Journal`] writes (a file lock keeps other processes out); [`Reader`]s read beside it.
 
 mod append;
+mod backup;
 mod chain;
 mod read;
+mod renew;
 
 use std::path::{Path, PathBuf};
 
@@ -14,15 +16,20 @@ use rusqlite::Connection;
 use service_kit::folder::{self, FolderLock};
 use service_kit::sqlite::{self, Durability, Schema};
 use shared_events::event::InvalidEventData;
-use shared_events::{Epoch, RecordedEvent, Sequence, StoreId};
+use shared_events::{Epoch, Lineage, RecordedEvent, Sequence, StoreId};
 
+pub use backup::backup;
 pub use append::{Append, NewEvent, RecordedCommand, Verdict};
 pub use chain::ChainHash;
 pub use read::{AsOf, Reader};
 
 const SCHEMA: Schema = Schema {
     application_id: 0x4f6e_6831,
-    layouts: &[include_str!("schema.sql"), include_str!("layout_2.sql")],
+    layouts: &[
+        include_str!("schema.sql"),
+        include_str!("layout_2.sql"),
+        include_str!("layout_3.sql"),
+    ],
 };
 const DATABASE: &str = "journal.db";
 
@@ -53,6 +60,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file to copy to is there already.
+    #[error("{} exists already; a backup never overwrites", .0.display())]
+    Exists(PathBuf),
+    /// A copy could not be written.
+    #[error("copy to {}: {source}", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The disk is full. Nothing was written.
     #[error("the disk is full")]
     Full,
@@ -67,13 +85,27 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// Whose journal it is.
+/// Whose journal it is, and what lives it had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The store.
     pub store: StoreId,
-    /// The journal's life.
-    pub epoch: Epoch,
+    /// Its lives up to now.
+    pub lineage: Lineage,
+}
+
+impl Identity {
+    /// The life that is being lived.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.lineage.current().epoch
+    }
+
+    /// Its lives as they are told: a journal that had only one says nothing of it.
+    #[must_use]
+    pub fn told(&self) -> Option<Lineage> {
+        (!self.lineage.is_plain()).then(|| self.lineage.clone())
+    }
 }
 
 /// The end of the chain.
@@ -102,7 +134,9 @@ pub struct Journal {
     head: Head,
     published_through: Sequence,
     path: PathBuf,
-    _lock: FolderLock,
+    /// It was last written in another folder, or never.
+    moved: bool,
+    lock: FolderLock,
 }
 
 impl Journal {
@@ -124,24 +158,32 @@ impl Journal {
             "INSERT INTO journal (id, store_id, epoch) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING",
             [store.as_str()],
         )?;
-        let (identity, published_through) = read::identity(&connection)?;
-        if identity.store != *store {
-            let (found, wanted) = (identity.store, store.clone());
+        let state = read::state(&connection)?;
+        if state.store != *store {
+            let (found, wanted) = (state.store, store.clone());
             return Err(Error::OtherStore { path: folder.to_owned(), found, wanted });
         }
-        let head = read::walk(&connection, &identity, &mut replay)?;
+        let (lineage, head) = read::walk(&connection, &state, &mut replay)?;
         // After a failed sync the log's end may be in the page cache only. Before anything is
         // acknowledged behind it, move it into the database and sync that.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         // A cursor ahead of the head is what a lost tail leaves behind: never skip what comes next.
-        let published_through = published_through.min(head.sequence);
-        Ok(Self { connection, identity, head, published_through, path, _lock: lock })
+        let published_through = state.published_through.min(head.sequence);
+        let moved = state.home.as_deref() != Some(lock.name());
+        let identity = Identity { store: state.store, lineage };
+        Ok(Self { connection, identity, head, published_through, path, moved, lock })
     }
 
     /// Whose it is.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether it was last written in another folder, so that the one there may be in use.
+    #[must_use]
+    pub const fn has_moved(&self) -> bool {
+        self.moved && self.head.sequence.get() > 0
     }
 
     /// The end of the chain.
@@ -162,6 +204,14 @@ impl Journal {
     /// [`Error`].
     pub fn inbox(&self) -> Result<Option<InboxPosition>, Error> {
         read::inbox(&self.connection)
+    }
+
+    /// The chain's hash at a sequence; `None` where the journal has no event of it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn hash_at(&self, sequence: Sequence) -> Result<Option<ChainHash>, Error> {
+        read::hash_at(&self.connection, &self.identity.store, sequence)
     }
 
     /// A reader beside this writer.
@@ -186,10 +236,14 @@ impl Journal {
 /// # Errors
 /// [`Error::Broken`] with the first sequence that does not hold, or what keeps it from being read.
 pub fn verify(folder: &Path) -> Result<(Identity, Head), Error> {
-    let connection = sqlite::open_read_only(&folder.join(DATABASE), SCHEMA)?;
-    let (identity, _) = read::identity(&connection)?;
-    let head = read::walk(&connection, &identity, &mut |_| {})?;
-    Ok((identity, head))
+    verify_file(&folder.join(DATABASE))
+}
+
+fn verify_file(file: &Path) -> Result<(Identity, Head), Error> {
+    let connection = sqlite::open_read_only(file, SCHEMA)?;
+    let state = read::state(&connection)?;
+    let (lineage, head) = read::walk(&connection, &state, &mut |_| {})?;
+    Ok((Identity { store: state.store, lineage }, head))
 }
 
 fn broken(sequence: Sequence, reason: impl Into<String>) -> Error {

@@ -7,11 +7,11 @@ use inventory_core::{StockItem, evolve};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use service_kit::sqlite;
 use shared_events::{
-    CommandId, Epoch, EventId, RecordedEvent, Sequence, Sku, StockEvent, StoreId, Timestamp,
+    CommandId, Epoch, EventId, Lineage, RecordedEvent, Sequence, Sku, StockEvent, StoreId, Timestamp,
 };
 
 use super::chain::{ChainHash, ChainedRow};
-use super::{Error, Head, Identity, InboxPosition, SCHEMA, broken, unreadable};
+use super::{Error, Head, InboxPosition, SCHEMA, broken, unreadable};
 
 /// A point in an item's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,16 +26,16 @@ pub enum AsOf {
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
-    identity: Identity,
+    store: StoreId,
 }
 
-const COLUMNS: &str = "sequence, sku, type, data, occurred_at, traceparent, cause";
+const COLUMNS: &str = "sequence, sku, type, data, occurred_at, traceparent, cause, epoch";
 
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let connection = sqlite::open_read_only(path, SCHEMA)?;
-        let (identity, _) = identity(&connection)?;
-        Ok(Self { connection, identity })
+        let store = state(&connection)?.store;
+        Ok(Self { connection, store })
     }
 
     /// Events `from ..= through`, at most `limit`, in order.
@@ -48,7 +48,15 @@ impl Reader {
         through: Sequence,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, Error> {
-        between(&self.connection, &self.identity, from, through, limit_of(limit))
+        between(&self.connection, &self.store, from, through, limit_of(limit))
+    }
+
+    /// The chain's hash at a sequence; `None` where the journal has no event of it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn hash_at(&self, sequence: Sequence) -> Result<Option<ChainHash>, Error> {
+        hash_at(&self.connection, &self.store, sequence)
     }
 
     /// An item's events after a sequence and up to a point, at most `limit`, in order.
@@ -73,7 +81,7 @@ impl Reader {
             signed(last.get()),
             limit_of(limit)
         ])?;
-        collect(rows, &self.identity)
+        collect(rows, &self.store)
     }
 
     /// An item's state at a point.
@@ -84,7 +92,7 @@ impl Reader {
         let mut item = StockItem::default();
         let mut last = self.last_sequence(sku, as_of)?;
         while last > Sequence::ZERO {
-            let recorded = event(&self.connection, &self.identity, last)?;
+            let recorded = event(&self.connection, &self.store, last)?;
             evolve(&mut item, &recorded.event);
             // Events carry absolute levels: the last one that has any says it all.
             if recorded.event.levels().is_some() {
@@ -133,26 +141,59 @@ pub(super) fn inbox(connection: &Connection) -> Result<Option<InboxPosition>, Er
     Ok(position)
 }
 
-/// Whose journal it is, and what the broker had acknowledged when that was last saved.
-pub(super) fn identity(connection: &Connection) -> Result<(Identity, Sequence), Error> {
-    let (store, epoch, published): (String, i64, i64) = connection.query_row(
-        "SELECT store_id, epoch, published_through FROM journal",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
+/// What a journal says of itself.
+pub(super) struct State {
+    pub(super) store: StoreId,
+    pub(super) epoch: Epoch,
+    /// Where the first event stands: behind this.
+    pub(super) begins_behind: Sequence,
+    /// What the broker had acknowledged when that was last saved.
+    pub(super) published_through: Sequence,
+    /// The folder it was last written in.
+    pub(super) home: Option<String>,
+}
+
+pub(super) fn state(connection: &Connection) -> Result<State, Error> {
+    let sql = "SELECT store_id, epoch, begins_behind, published_through, home FROM journal";
+    let (store, epoch, begins_behind, published, home): (String, i64, i64, i64, _) = connection
+        .query_row(sql, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
     let store = StoreId::parse(&store)
         .map_err(|error| broken(Sequence::ZERO, format!("its store: {error}")))?;
-    let identity = Identity { store, epoch: Epoch::new(epoch.unsigned_abs()) };
-    Ok((identity, Sequence::new(published.unsigned_abs())))
+    Ok(State {
+        store,
+        epoch: Epoch::new(epoch.unsigned_abs()),
+        begins_behind: Sequence::new(begins_behind.unsigned_abs()),
+        published_through: Sequence::new(published.unsigned_abs()),
+        home,
+    })
+}
+
+/// The chain's hash at a sequence; at 0 what the first event is built on.
+pub(super) fn hash_at(
+    connection: &Connection,
+    store: &StoreId,
+    sequence: Sequence,
+) -> Result<Option<ChainHash>, Error> {
+    if sequence == Sequence::ZERO {
+        return Ok(Some(ChainHash::genesis(store)));
+    }
+    let hash: Option<[u8; 32]> = connection
+        .prepare_cached("SELECT hash FROM events WHERE sequence = ?1")?
+        .query_row([signed(sequence.get())], |row| row.get(0))
+        .optional()?;
+    Ok(hash.map(ChainHash))
 }
 
 /// Walks the whole chain, checking every link, and hands each event on.
 pub(super) fn walk(
     connection: &Connection,
-    identity: &Identity,
+    state: &State,
     visit: &mut dyn FnMut(&RecordedEvent),
-) -> Result<Head, Error> {
-    let mut head = Head { sequence: Sequence::ZERO, hash: ChainHash::genesis(identity) };
+) -> Result<(Lineage, Head), Error> {
+    let mut head = Head { sequence: state.begins_behind, hash: ChainHash::genesis(&state.store) };
+    let mut lineage: Option<Lineage> = None;
     let mut statement =
         connection.prepare(&format!("SELECT {COLUMNS}, hash FROM events ORDER BY sequence"))?;
     let mut rows = statement.query([])?;
@@ -160,45 +201,60 @@ pub(super) fn walk(
         let next = head.sequence.next();
         let unread = |error: rusqlite::Error| broken(next, error.to_string());
         let Some(row) = rows.next().map_err(unread)? else {
-            return Ok(head);
+            break;
         };
         let raw = RawRow::read(row).map_err(unread)?;
         if raw.sequence != signed(next.get()) {
             return Err(broken(next, format!("missing; the journal goes on at {}", raw.sequence)));
         }
-        let hash = head.hash.next(&raw.chained(identity));
-        let stored: [u8; 32] = row.get(7).map_err(unread)?;
+        let hash = head.hash.next(&raw.chained());
+        let stored: [u8; 32] = row.get(8).map_err(unread)?;
         if hash.0 != stored {
             return Err(broken(next, "its hash does not cover what stands there"));
         }
-        visit(&raw.decode(identity)?);
+        let epoch = Epoch::new(raw.epoch.unsigned_abs());
+        let lineage = lineage.get_or_insert_with(|| Lineage::new(epoch, next));
+        if epoch != lineage.current().epoch {
+            let begun = lineage.begin(epoch, head.sequence);
+            begun.map_err(|_invalid| broken(next, format!("epoch {epoch} is an earlier one")))?;
+        }
+        visit(&raw.decode(&state.store)?);
         head = Head { sequence: next, hash };
     }
+    let first = || Lineage::new(state.epoch, state.begins_behind.next());
+    let mut lineage = lineage.unwrap_or_else(first);
+    if state.epoch != lineage.current().epoch {
+        let begun = lineage.begin(state.epoch, head.sequence);
+        begun.map_err(|_invalid| {
+            broken(head.sequence, format!("epoch {} came before its events", state.epoch))
+        })?;
+    }
+    Ok((lineage, head))
 }
 
 /// One event by its sequence.
 pub(super) fn event(
     connection: &Connection,
-    identity: &Identity,
+    store: &StoreId,
     sequence: Sequence,
 ) -> Result<RecordedEvent, Error> {
-    let found = between(connection, identity, sequence, sequence, 1)?.pop();
+    let found = between(connection, store, sequence, sequence, 1)?.pop();
     found.ok_or_else(|| broken(sequence, "missing"))
 }
 
 /// The events `first ..= last`.
 pub(super) fn events(
     connection: &Connection,
-    identity: &Identity,
+    store: &StoreId,
     first: Sequence,
     last: Sequence,
 ) -> Result<Vec<RecordedEvent>, Error> {
-    between(connection, identity, first, last, i64::MAX)
+    between(connection, store, first, last, i64::MAX)
 }
 
 fn between(
     connection: &Connection,
-    identity: &Identity,
+    store: &StoreId,
     first: Sequence,
     last: Sequence,
     limit: i64,
@@ -207,13 +263,13 @@ fn between(
         "SELECT {COLUMNS} FROM events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence LIMIT ?3"
     ))?;
     let rows = statement.query(params![signed(first.get()), signed(last.get()), limit])?;
-    collect(rows, identity)
+    collect(rows, store)
 }
 
-fn collect(mut rows: rusqlite::Rows<'_>, identity: &Identity) -> Result<Vec<RecordedEvent>, Error> {
+fn collect(mut rows: rusqlite::Rows<'_>, store: &StoreId) -> Result<Vec<RecordedEvent>, Error> {
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        events.push(RawRow::read(row)?.decode(identity)?);
+        events.push(RawRow::read(row)?.decode(store)?);
     }
     Ok(events)
 }
@@ -227,6 +283,7 @@ struct RawRow<'a> {
     occurred_at: i64,
     traceparent: Option<&'a str>,
     cause: Option<&'a str>,
+    epoch: i64,
 }
 
 impl<'a> RawRow<'a> {
@@ -239,12 +296,13 @@ impl<'a> RawRow<'a> {
             occurred_at: row.get(4)?,
             traceparent: row.get_ref(5)?.as_str_or_null()?,
             cause: row.get_ref(6)?.as_str_or_null()?,
+            epoch: row.get(7)?,
         })
     }
 
-    const fn chained(&self, identity: &Identity) -> ChainedRow<'a> {
+    const fn chained(&self) -> ChainedRow<'a> {
         ChainedRow {
-            epoch: identity.epoch.get(),
+            epoch: self.epoch.unsigned_abs(),
             sequence: self.sequence.unsigned_abs(),
             occurred_at: self.occurred_at,
             sku: self.sku,
@@ -255,11 +313,15 @@ impl<'a> RawRow<'a> {
         }
     }
 
-    fn decode(&self, identity: &Identity) -> Result<RecordedEvent, Error> {
+    fn decode(&self, store: &StoreId) -> Result<RecordedEvent, Error> {
         let sequence = Sequence::new(self.sequence.unsigned_abs());
         let invalid = |reason: String| broken(sequence, reason);
         Ok(RecordedEvent {
-            id: EventId { store: identity.store.clone(), epoch: identity.epoch, sequence },
+            id: EventId {
+                store: store.clone(),
+                epoch: Epoch::new(self.epoch.unsigned_abs()),
+                sequence,
+            },
             sku: Sku::parse(self.sku).map_err(|error| invalid(error.to_string()))?,
             occurred_at: Timestamp::from_unix_millis(self.occurred_at)
                 .map_err(|error| invalid(error.to_string()))?,
