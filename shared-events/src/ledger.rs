@@ -231,6 +231,8 @@ pub enum Reason {
     NotFound,
     /// Staff found them unfit for sale.
     Damaged,
+    /// The store's journal has lost it.
+    Lost,
 }
 
 impl From<RefusalReason> for Reason {
@@ -261,6 +263,7 @@ impl From<BreakReason> for Reason {
             BreakReason::Recounted => Self::Recounted,
             BreakReason::NotFound => Self::NotFound,
             BreakReason::Damaged => Self::Damaged,
+            BreakReason::Lost => Self::Lost,
         }
     }
 }

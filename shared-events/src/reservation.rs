@@ -199,6 +199,8 @@ pub enum BreakReason {
     NotFound,
     /// Staff found them unfit for sale.
     Damaged,
+    /// The store's journal was lost, and what is left of it knows nothing of the promise.
+    Lost,
 }
 
 /// A stock command that came by the command topic was refused: its caller is not there to be told.

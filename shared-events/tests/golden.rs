@@ -161,6 +161,7 @@ fn every_choice_is_spelt_as_it_always_was() {
     spelt(BreakReason::Recounted, "recounted");
     spelt(BreakReason::NotFound, "notFound");
     spelt(BreakReason::Damaged, "damaged");
+    spelt(BreakReason::Lost, "lost");
     spelt(OnShortfall::Reject, "reject");
     spelt(OnShortfall::BreakReservations, "breakReservations");
     spelt(OnShortfall::RecordDiscrepancy, "recordDiscrepancy");
@@ -205,4 +206,5 @@ fn a_reason_is_spelt_in_the_ledger_as_the_store_spelt_it() {
     spelt(Reason::from(BreakReason::Recounted), "recounted");
     spelt(Reason::from(BreakReason::NotFound), "notFound");
     spelt(Reason::from(BreakReason::Damaged), "damaged");
+    spelt(Reason::from(BreakReason::Lost), "lost");
 }

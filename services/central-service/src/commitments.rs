@@ -26,6 +26,18 @@ pub enum Commitment {
     Ended,
 }
 
+impl Commitment {
+    /// What made it so, when it was the store.
+    #[must_use]
+    pub const fn as_change(self) -> Option<Change> {
+        match self {
+            Self::Kept(units) => Some(Change::Kept(units)),
+            Self::Ended => Some(Change::Ended),
+            Self::Hold(_) => None,
+        }
+    }
+}
+
 /// A change of one commitment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {

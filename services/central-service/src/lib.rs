@@ -11,7 +11,7 @@
 //! Effect and position are committed together, so neither can be there without the other; delete the
 //! database and what stores have confirmed comes back from the topics. Reading order: [`intake`],
 //! [`projection`] (what a batch does), [`ledger`] (reservations), [`projector`] (the thread that does
-//! both), [`read_model`] and [`commitments`] (what queries see), [`gaps`], [`outbound`], [`api`], [`app`].
+//! both), [`resync`] (a store's whole journal against what is shown), [`read_model`] and [`commitments`] (what queries see), [`gaps`], [`outbound`], [`api`], [`app`].
 
 pub mod api;
 pub mod app;
@@ -27,6 +27,8 @@ pub mod outbound;
 pub mod projection;
 pub mod projector;
 pub mod read_model;
+mod repairs;
+pub mod resync;
 pub mod store;
 
 pub use app::App;

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub dead_letters: Counter,
     /// Requests to stores for events that did not come.
     pub replays_asked: Counter,
+    refused: Counter,
+    corrected: Counter,
     /// Events reported and not applied, by store; set when scraped.
     pub lag_events: Family<StoreLabel, Gauge>,
     /// 1 for a store whose numbers are fresh; set when scraped.
@@ -64,6 +66,8 @@ impl Metrics {
             skipped: Counter::default(),
             dead_letters: Counter::default(),
             replays_asked: Counter::default(),
+            refused: Counter::default(),
+            corrected: Counter::default(),
             lag_events: Family::default(),
             fresh: Family::default(),
             ledger: LedgerMetrics::default(),
@@ -110,6 +114,16 @@ impl Metrics {
             self.replays_asked.clone(),
         );
         registry.register(
+            "refused_events",
+            "Events written by a copy of a journal, or lost from it since",
+            self.refused.clone(),
+        );
+        registry.register(
+            "corrected_items",
+            "Items that were not as their store's journal has them",
+            self.corrected.clone(),
+        );
+        registry.register(
             "lag_events",
             "Events a store reported that are not applied",
             self.lag_events.clone(),
@@ -142,6 +156,8 @@ impl Metrics {
         self.events.inc_by(applied.events);
         self.duplicates.inc_by(applied.duplicates);
         self.rows.inc_by(applied.rows);
+        self.refused.inc_by(applied.refused);
+        self.corrected.inc_by(applied.corrected);
         self.apply_seconds.observe(started.elapsed().as_secs_f64());
         let now_ms = clock::unix_millis();
         for event in events {

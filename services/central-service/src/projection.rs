@@ -12,7 +12,6 @@ use event_log::{Position, Publication};
 use inventory_core::StockItem;
 use shared_events::policy::SafetyStock;
 use shared_events::topic::Topics;
-use shared_events::wire::encode_command;
 use shared_events::{
     Epoch, EventId, Heartbeat, RecordedEvent, Sku, StockEvent, StoreId, Timestamp,
 };
@@ -21,6 +20,7 @@ use crate::commitments::{AskKey, Change};
 use crate::database::{Database, Durability, Error, Lane, Loaded, Write};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::read_model::{Level, ReadModel, StoreIndex};
+use crate::repairs::{Aside, refused};
 use crate::store::Store;
 
 /// Records as decoded by the intake, with the positions behind them.
@@ -55,6 +55,10 @@ pub struct Applied {
     pub duplicates: u64,
     /// Rows written.
     pub rows: u64,
+    /// Events written outside of the lives their store goes by.
+    pub refused: u64,
+    /// Items that were corrected by their store's journal.
+    pub corrected: u64,
 }
 
 /// What a batch does to one item of one store.
@@ -68,14 +72,14 @@ struct Dirty {
 /// The centre's view and its ledger: database, its memory, and the rules between.
 #[derive(Debug)]
 pub struct Projection {
-    database: Database,
-    ledger: Ledger,
-    model: Arc<ReadModel>,
-    stores: Vec<Store>,
+    pub(crate) database: Database,
+    pub(crate) ledger: Ledger,
+    pub(crate) model: Arc<ReadModel>,
+    pub(crate) stores: Vec<Store>,
     by_id: HashMap<StoreId, StoreIndex>,
     gap_grace_ms: u64,
-    started: Instant,
-    topics: Topics,
+    pub(crate) started: Instant,
+    pub(crate) topics: Topics,
     /// Published, and still in the outbox.
     published: Vec<(Lane, i64)>,
 }
@@ -137,6 +141,11 @@ impl Projection {
     /// [`Error`]; the view must not be used any more.
     pub fn apply(&mut self, batch: &Batch, now: Timestamp) -> Result<Applied, Error> {
         let mut applied = Applied::default();
+        let mut aside = Aside {
+            letters: batch.dead_letters.clone(),
+            topics: self.topics.clone(),
+            ..Aside::default()
+        };
         let mut touched: BTreeSet<usize> = BTreeSet::new();
         let mut trackers: BTreeSet<(StoreIndex, Epoch)> = BTreeSet::new();
         let mut dirty: HashMap<(StoreIndex, &Sku), Dirty> = HashMap::new();
@@ -145,6 +154,12 @@ impl Projection {
             let index = self.index_of(&event.id.store);
             touched.insert(index.place());
             let store = self.store_mut(index);
+            if store.refuses(&event.id) {
+                applied.refused += 1;
+                aside.letters.push(refused(event, &self.topics));
+                continue;
+            }
+            store.resync.take(index, event);
             let new = store.trackers.entry(event.id.epoch).or_default().record(event.id.sequence);
             self.ledger.heard(event, new, now, &self.database)?;
             if !new {
@@ -161,14 +176,21 @@ impl Projection {
         for id in &batch.not_understood {
             let index = self.index_of(&id.store);
             touched.insert(index.place());
-            if self.store_mut(index).trackers.entry(id.epoch).or_default().record(id.sequence) {
+            let store = self.store_mut(index);
+            store.resync.pass_over(id);
+            if store.trackers.entry(id.epoch).or_default().record(id.sequence) {
                 trackers.insert((index, id.epoch));
             }
         }
         for (heartbeat, live) in &batch.heartbeats {
             let index = self.index_of(&heartbeat.store_id);
             touched.insert(index.place());
-            self.store_mut(index).hear(heartbeat, *live);
+            let store = self.store_mut(index);
+            if store.hear(heartbeat, *live) {
+                let lives = store.witness.lives();
+                trackers.extend(store.trackers.keys().map(|epoch| (index, *epoch)));
+                self.ledger.lost(&heartbeat.store_id, &lives, now);
+            }
         }
         for policy in &batch.policies {
             self.ledger.heard_policy(policy);
@@ -178,10 +200,21 @@ impl Projection {
         }
         let rows = dirty.values().filter(|item| item.level.is_some()).count();
         applied.rows = u64::try_from(rows).unwrap_or_default();
-        self.commit(batch, &touched, &trackers, &dirty, now)?;
-        // Stores first: a level names its store by its place.
-        self.show_stores(touched);
+        for place in &touched {
+            let index = StoreIndex(u32::try_from(*place).unwrap_or(u32::MAX));
+            let store = self.store_mut(index);
+            let witness = store.witness.clone();
+            aside.compared.extend(store.resync.conclude(&witness, now).map(|all| (index, all)));
+        }
+        if self.model.has_caught_up() {
+            aside.told = self.tell(now);
+        }
+        applied.corrected = self.commit(batch, &touched, &trackers, &dirty, &aside, now)?;
+        // A level names its store by its place, and what is said of a store is never newer than its levels.
+        self.show_stores(touched.iter().copied().filter(|place| !self.model.has_place(*place)));
         self.show(dirty);
+        self.show_compared(aside.compared, applied.corrected, now);
+        self.show_stores(touched);
         self.ledger.committed();
         if batch.caught_up {
             self.ledger.caught_up(now);
@@ -240,27 +273,6 @@ impl Projection {
         self.ledger.next_due()
     }
 
-    /// Asks stores for events that are missing and do not come; queued for publication.
-    ///
-    /// # Errors
-    /// [`Error`]; the view must not be used any more.
-    pub fn ask_for_missing(&mut self, now: Timestamp) -> Result<u64, Error> {
-        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut asks = Vec::new();
-        for store in &mut self.stores {
-            if let Some(wanted) = store.ask(elapsed_ms, now) {
-                let topic = self.topics.commands(&store.id).name;
-                asks.push(Publication { topic, record: encode_command(&wanted) });
-            }
-        }
-        if !asks.is_empty() {
-            let write = self.database.write(Durability::Checkpoint)?;
-            asks.iter().try_for_each(|ask| write.publish(Lane::Commands, ask))?;
-            write.commit()?;
-        }
-        Ok(u64::try_from(asks.len()).unwrap_or_default())
-    }
-
     /// Notes what has been published of a lane; it is forgotten with the next transaction. Until then a
     /// crash publishes it again, which its readers know how to take.
     pub fn published(&mut self, lane: Lane, through: i64) {
@@ -274,8 +286,9 @@ impl Projection {
         touched: &BTreeSet<usize>,
         trackers: &BTreeSet<(StoreIndex, Epoch)>,
         dirty: &HashMap<(StoreIndex, &Sku), Dirty>,
+        aside: &Aside,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let write = self.database.write(Durability::Checkpoint)?;
         for place in touched {
             if let Some(store) = self.stores.get(*place) {
@@ -297,10 +310,8 @@ impl Projection {
                 write.commitment(*index, sku, key, *change)?;
             }
         }
+        let corrected = aside.write(&write, &self.stores, &self.model)?;
         self.ledger.write(&write, now)?;
-        for letter in &batch.dead_letters {
-            write.publish(Lane::Records, letter)?;
-        }
         if let Some(cluster_id) = &batch.cluster_id {
             write.cluster_id(cluster_id)?;
         }
@@ -310,7 +321,7 @@ impl Projection {
         forget(&write, &self.published)?;
         write.commit()?;
         self.published.clear();
-        Ok(())
+        Ok(corrected)
     }
 
     /// Shows items, each with the holds that its events ended.
@@ -342,11 +353,11 @@ impl Projection {
         index
     }
 
-    fn store_mut(&mut self, index: StoreIndex) -> &mut Store {
+    pub(crate) fn store_mut(&mut self, index: StoreIndex) -> &mut Store {
         self.stores.get_mut(index.place()).expect("an index is given out with its store")
     }
 
-    fn show_stores(&self, places: impl IntoIterator<Item = usize>) {
+    pub(crate) fn show_stores(&self, places: impl IntoIterator<Item = usize>) {
         for place in places {
             if let Some(store) = self.stores.get(place) {
                 let index = StoreIndex(u32::try_from(place).unwrap_or(u32::MAX));
@@ -361,7 +372,7 @@ fn forget(write: &Write<'_>, published: &[(Lane, i64)]) -> Result<(), Error> {
 }
 
 /// What an event makes of units kept for a reservation.
-fn commitment(event: &RecordedEvent) -> Option<(AskKey, Change)> {
+pub(crate) fn commitment(event: &RecordedEvent) -> Option<(AskKey, Change)> {
     let allocation = event.event.allocation()?;
     let change = match &event.event {
         StockEvent::Reserved(_) => Change::Kept(allocation.quantity),
@@ -381,7 +392,11 @@ fn commitment(event: &RecordedEvent) -> Option<(AskKey, Change)> {
 
 /// The level an event leads to, unless it leads to none or a newer one is known: the newest sequence
 /// wins.
-fn newer(store: StoreIndex, event: &RecordedEvent, known: Option<&Level>) -> Option<Level> {
+pub(crate) fn newer(
+    store: StoreIndex,
+    event: &RecordedEvent,
+    known: Option<&Level>,
+) -> Option<Level> {
     let at = (event.id.epoch, event.id.sequence);
     if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
         return None;

@@ -20,7 +20,8 @@ use inventory_core::{Digest, Freshness, FreshnessBounds, StockItem, Terms};
 use shared_events::policy::SafetyStock;
 use shared_events::{Epoch, Location, Sequence, Sku, StoreId, Version};
 
-use crate::commitments::{AskKey, Change, Commitments};
+use crate::commitments::{AskKey, Change, Commitment, Commitments};
+use crate::resync::Status;
 use crate::store::Witness;
 
 /// A store's place in the centre's tables.
@@ -77,6 +78,8 @@ pub struct StoreView {
     pub digest: Digest,
     /// Whether its levels here are known not to be its own.
     pub diverged: bool,
+    /// How the comparison with its journal stands.
+    pub resync: Status,
     /// When its last live heartbeat arrived.
     pub heard_at: Option<Instant>,
     /// Where the shop is, when it said so.
@@ -120,10 +123,44 @@ impl Items {
         self.levels.get(sku)?.iter().find(|level| level.store == store).copied()
     }
 
+    fn replace(&mut self, store: StoreIndex, part: Part) {
+        for levels in self.levels.values_mut() {
+            levels.retain(|level| level.store != store);
+        }
+        for (sku, level) in part.levels {
+            self.levels.entry(sku).or_default().push(level);
+        }
+        self.levels.retain(|_, levels| !levels.is_empty());
+        let mut kept = part.commitments;
+        for (sku, all) in &mut self.commitments {
+            let known = all.iter().position(|(of, _)| *of == store);
+            let Some((_, known)) = known.map(|place| all.swap_remove(place)) else {
+                continue;
+            };
+            for (key, commitment) in known.iter() {
+                if let Commitment::Hold(units) = commitment {
+                    let kept = kept.entry(sku.clone()).or_default();
+                    kept.apply(key.clone(), Change::Hold(*units));
+                }
+            }
+        }
+        for (sku, kept) in kept.into_iter().filter(|(_, kept)| !kept.is_empty()) {
+            self.commitments.entry(sku).or_default().push((store, kept));
+        }
+        self.commitments.retain(|_, all| !all.is_empty());
+    }
+
     fn commitments(&self, store: StoreIndex, sku: &Sku) -> Option<&Commitments> {
         let all = self.commitments.get(sku)?;
         all.iter().find(|(of, _)| *of == store).map(|(_, commitments)| commitments)
     }
+}
+
+/// What one store has in one shard.
+#[derive(Debug, Default)]
+struct Part {
+    levels: Vec<(Sku, Level)>,
+    commitments: HashMap<Sku, Commitments>,
 }
 
 /// The stores, and where each one's place is.
@@ -249,6 +286,12 @@ impl ReadModel {
         self.caught_up.store(true, Ordering::Release);
     }
 
+    /// Whether the store of a place is shown.
+    #[must_use]
+    pub fn has_place(&self, place: usize) -> bool {
+        place < read(&self.stores).views.len()
+    }
+
     /// A store's place.
     #[must_use]
     pub fn index(&self, id: &StoreId) -> Option<StoreIndex> {
@@ -309,6 +352,44 @@ impl ReadModel {
         }
     }
 
+    /// Shows what a store's whole journal leads to, instead of what was shown of it. Holds stay: they
+    /// are this centre's.
+    pub(crate) fn replace(
+        &self,
+        store: StoreIndex,
+        levels: HashMap<Sku, Level>,
+        commitments: HashMap<Sku, Commitments>,
+    ) {
+        let mut parts: Vec<Part> = (0..SHARDS).map(|_| Part::default()).collect();
+        for (sku, level) in levels {
+            let place = self.place(&sku);
+            if let Some(part) = parts.get_mut(place) {
+                part.levels.push((sku, level));
+            }
+        }
+        for (sku, kept) in commitments {
+            let place = self.place(&sku);
+            if let Some(part) = parts.get_mut(place) {
+                part.commitments.insert(sku, kept);
+            }
+        }
+        for (shard, part) in self.shards.iter().zip(parts) {
+            write(shard).replace(store, part);
+        }
+    }
+
+    /// Items that a store has here.
+    pub(crate) fn skus_of(&self, store: StoreIndex) -> Vec<Sku> {
+        let of_store = |levels: &Vec<Level>| levels.iter().any(|level| level.store == store);
+        let mut skus = Vec::new();
+        for shard in &self.shards {
+            let items = read(shard);
+            let found = items.levels.iter().filter(|(_, levels)| of_store(levels));
+            skus.extend(found.map(|(sku, _)| sku.clone()));
+        }
+        skus
+    }
+
     pub(crate) fn put_store(&self, index: StoreIndex, view: StoreView) {
         let mut stores = write(&self.stores);
         stores.by_id.insert(view.id.clone(), index);
@@ -324,9 +405,12 @@ impl ReadModel {
         write(&self.safety_stocks).put(policy)
     }
 
+    fn place(&self, sku: &Sku) -> usize {
+        usize::try_from(self.hasher.hash_one(sku) % SHARDS).unwrap_or_default()
+    }
+
     fn shard(&self, sku: &Sku) -> &RwLock<Items> {
-        let hash = usize::try_from(self.hasher.hash_one(sku) % SHARDS).unwrap_or_default();
-        self.shards.get(hash).expect("the remainder is below the number of shards")
+        self.shards.get(self.place(sku)).expect("the remainder is below the number of shards")
     }
 }
 

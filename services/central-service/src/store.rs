@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use inventory_core::{Digest, SequenceTracker};
-use shared_events::command::{CommandEnvelope, ReplayEvents};
+use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents};
 use shared_events::{
-    CommandId, Epoch, Heartbeat, Location, Sequence, StoreCommand, StoreId, Timestamp,
+    CommandId, Epoch, EventId, Heartbeat, Lineage, Location, Sequence, StoreCommand, StoreId,
+    Timestamp,
 };
 
 use crate::gaps::GapWatch;
 use crate::read_model::StoreView;
+use crate::resync::Resync;
 
 /// Most events asked for at once: bounds what one repair costs the store's line.
-const EVENTS_PER_REPLAY: u64 = 50_000;
+pub(crate) const EVENTS_PER_REPLAY: u64 = 50_000;
+/// A store is told again that it is contradicted, as long as it goes on.
+const CONTRADICT_EVERY_MS: u64 = 2_000;
 
 /// What a store reported about its journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +30,28 @@ pub struct Witness {
     pub head_hash: String,
     /// Digest of the store's items there.
     pub digest: String,
+    /// The journal's lives, where there was more than one.
+    pub lineage: Option<Lineage>,
+}
+
+impl Witness {
+    /// The journal's lives; one that was never reported has a first one.
+    #[must_use]
+    pub fn lives(&self) -> Lineage {
+        let first = Sequence::new(1);
+        self.lineage.clone().unwrap_or_else(|| Lineage::new(self.epoch, first))
+    }
+}
+
+/// What the store is still to be told of its journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Tell {
+    #[default]
+    Nothing,
+    /// It asks, and waits for the answer.
+    Asked,
+    /// It reports what cannot be, so there is another copy of its journal.
+    Contradicted,
 }
 
 /// One store: what it reported, what of it was applied.
@@ -35,10 +61,13 @@ pub(crate) struct Store {
     pub(crate) witness: Witness,
     pub(crate) trackers: HashMap<Epoch, SequenceTracker>,
     pub(crate) digest: Digest,
+    pub(crate) resync: Resync,
     heard_at: Option<Instant>,
     location: Option<Location>,
-    /// Its journal is behind what it once reported: another journal, or one that lost its end.
+    /// Its journal is behind what it reported in this very life: it is not the only one.
     went_back: bool,
+    tell: Tell,
+    contradicted_at_ms: Option<u64>,
     gap: GapWatch,
 }
 
@@ -49,57 +78,132 @@ impl Store {
             witness: Witness::default(),
             trackers: HashMap::new(),
             digest: Digest::default(),
+            resync: Resync::new(gap_grace_ms),
             heard_at: None,
             location: None,
             went_back: false,
+            tell: Tell::Nothing,
+            contradicted_at_ms: None,
             gap: GapWatch::new(gap_grace_ms),
         }
     }
 
-    /// Takes a heartbeat. It moves what is known of a journal forward, never back: a topic that is
-    /// read again shows old ones, but a live one that is behind tells of a journal that lost its end.
-    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, live: bool) {
-        let back = (heartbeat.epoch, heartbeat.head) < (self.witness.epoch, self.witness.head);
-        if live {
-            self.heard_at = Some(Instant::now());
-            self.went_back = back;
+    /// Takes a heartbeat; `true` when it told of lives that were not known. It moves what is known of a
+    /// journal forward, never back: a topic that is read again shows old ones, but a live one that is
+    /// behind tells of a second copy.
+    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, live: bool) -> bool {
+        let (told, known) =
+            ((heartbeat.epoch, heartbeat.head), (self.witness.epoch, self.witness.head));
+        if heartbeat.opening && live {
+            self.tell = Tell::Asked;
         }
-        if !back {
-            self.location = heartbeat.location;
-            if heartbeat.epoch != self.witness.epoch {
-                self.gap.forget();
+        let back = told < known;
+        // A store that only asks does not serve yet: its age goes on.
+        if live && !heartbeat.opening {
+            let earlier_life = heartbeat.epoch < self.witness.epoch;
+            if back && self.tell == Tell::Nothing {
+                self.tell = Tell::Contradicted;
             }
-            self.witness = Witness {
-                epoch: heartbeat.epoch,
-                head: heartbeat.head,
-                head_hash: heartbeat.head_hash.clone(),
-                digest: heartbeat.digest.clone(),
-            };
+            if !earlier_life {
+                self.heard_at = Some(Instant::now());
+                self.went_back = back;
+            }
         }
+        if back {
+            return false;
+        }
+        self.location = heartbeat.location;
+        let reborn = heartbeat.epoch != self.witness.epoch;
+        if reborn {
+            self.gap.forget();
+            let lives = heartbeat.lives();
+            for (life, _) in lives.lives(heartbeat.head) {
+                let before = Sequence::new(life.from.get().saturating_sub(1));
+                self.trackers.entry(life.epoch).or_default().begin_behind(before);
+            }
+        }
+        self.witness = Witness {
+            epoch: heartbeat.epoch,
+            head: heartbeat.head,
+            head_hash: heartbeat.head_hash.clone(),
+            digest: heartbeat.digest.clone(),
+            lineage: heartbeat.lineage.clone(),
+        };
+        reborn
+    }
+
+    /// Whether an event was written outside of the lives the store goes by: by a copy of its journal,
+    /// or before it lost its end. It is no longer part of what happened.
+    pub(crate) fn refuses(&self, id: &EventId) -> bool {
+        id.epoch < self.witness.epoch
+            && self.witness.lives().epoch_of(id.sequence) != Some(id.epoch)
     }
 
     /// What to ask the store for, when events are missing and do not come.
     pub(crate) fn ask(&mut self, now_ms: u64, now: Timestamp) -> Option<CommandEnvelope> {
-        let Witness { epoch, head, .. } = self.witness;
-        let tracker = self.trackers.get(&epoch);
-        if !self.gap.should_ask(now_ms, head, |through| missing_through(tracker, through)) {
+        let (trackers, lives) = (&self.trackers, self.witness.lives());
+        let head = self.witness.head;
+        let missing = |through| missing_through(trackers, &lives, through);
+        if !self.gap.should_ask(now_ms, head, missing) {
             return None;
         }
         let from = self.applied_through().next();
         let last = Sequence::new(from.get().saturating_add(EVENTS_PER_REPLAY - 1));
         tracing::warn!(store = %self.id, missing = self.missing(), %from, "asking for events again");
+        Some(self.replay(from, head.min(last), now))
+    }
+
+    /// What to ask the store for, to compare all its levels with those known here.
+    pub(crate) fn ask_to_compare(
+        &mut self,
+        now_ms: u64,
+        now: Timestamp,
+    ) -> Option<CommandEnvelope> {
+        let (from, through) = self.resync.next_ask(now_ms, &self.witness)?;
+        Some(self.replay(from, through, now))
+    }
+
+    /// What the store is to be told of its journal, if anything.
+    pub(crate) fn tell(&mut self, now_ms: u64, now: Timestamp) -> Option<CommandEnvelope> {
+        match self.tell {
+            Tell::Nothing => return None,
+            Tell::Asked => {}
+            Tell::Contradicted => {
+                let told = self.contradicted_at_ms;
+                if told.is_some_and(|at| now_ms.saturating_sub(at) < CONTRADICT_EVERY_MS) {
+                    return None;
+                }
+                self.contradicted_at_ms = Some(now_ms);
+                tracing::error!(store = %self.id, epoch = %self.witness.epoch, head = %self.witness.head,
+                    "another copy of this store's journal is written too; it is told to stop");
+            }
+        }
+        self.tell = Tell::Nothing;
+        let id = format!("witnessed:{}:{}", self.witness.epoch, now.unix_millis());
+        let seen = StoreCommand::JournalWitnessed(self.seen());
+        Some(envelope(&self.id, &id, seen, now))
+    }
+
+    /// What was seen of the journal: by heartbeats, and by events whose heartbeat never came.
+    fn seen(&self) -> JournalWitnessed {
+        let Witness { epoch, head, head_hash, lineage, .. } = self.witness.clone();
+        let newest = self.trackers.iter().map(|(epoch, tracker)| (*epoch, tracker.highest()));
+        // A tracker without events stands where its life begins.
+        let newest = newest.filter(|(_, highest)| *highest > Sequence::ZERO).max();
+        match newest {
+            Some((later, beyond)) if (later, beyond) > (epoch, head) => {
+                let lineage = lineage.filter(|_| later == epoch);
+                JournalWitnessed { epoch: later, head: beyond, head_hash: String::new(), lineage }
+            }
+            _ => JournalWitnessed { epoch, head, head_hash, lineage },
+        }
+    }
+
+    fn replay(&self, from: Sequence, through: Sequence, now: Timestamp) -> CommandEnvelope {
+        let epoch = self.witness.epoch;
         let id = format!("replay:{epoch}:{from}:{}", now.unix_millis());
-        Some(CommandEnvelope {
-            id: CommandId::parse(&id).expect("digits and colons make a command id"),
-            store: self.id.clone(),
-            issued_at: now,
-            traceparent: None,
-            command: StoreCommand::ReplayEvents(ReplayEvents {
-                epoch,
-                from,
-                through: head.min(last),
-            }),
-        })
+        let wanted = StoreCommand::ReplayEvents(ReplayEvents { epoch, from, through });
+        envelope(&self.id, &id, wanted, now)
     }
 
     pub(crate) fn view(&self) -> StoreView {
@@ -109,31 +213,62 @@ impl Store {
             applied_through: self.applied_through(),
             missing: self.missing(),
             digest: self.digest,
-            diverged: self.diverged(),
+            diverged: self.went_back || self.digests_differ(),
+            resync: self.resync.status(),
             heard_at: self.heard_at,
             location: self.location,
         }
     }
 
-    /// Whether the store's levels here are known not to be its own: its journal went back, or
-    /// exactly what it reported is applied and the digests differ.
-    fn diverged(&self) -> bool {
+    /// Whether exactly what the store reported is applied, and the levels are not its own.
+    pub(crate) fn digests_differ(&self) -> bool {
         let Witness { epoch, head, digest, .. } = &self.witness;
-        let exactly = self.trackers.get(epoch).is_some_and(|tracker| tracker.is_exactly(*head));
-        self.went_back || (exactly && *digest != self.digest.to_string())
+        let nothing_beyond = self.trackers.get(epoch).is_some_and(|known| known.is_exactly(*head));
+        nothing_beyond && self.missing() == 0 && *digest != self.digest.to_string()
     }
 
     fn missing(&self) -> u64 {
-        let Witness { epoch, head, .. } = self.witness;
-        missing_through(self.trackers.get(&epoch), head)
+        missing_through(&self.trackers, &self.witness.lives(), self.witness.head)
     }
 
+    /// Everything up to here is applied, through all lives.
     fn applied_through(&self) -> Sequence {
-        let tracker = self.trackers.get(&self.witness.epoch);
-        tracker.map_or(Sequence::ZERO, SequenceTracker::applied_through)
+        let mut through = Sequence::ZERO;
+        for (life, end) in self.witness.lives().lives(self.witness.head) {
+            let tracker = self.trackers.get(&life.epoch);
+            let applied = tracker.map_or(Sequence::ZERO, SequenceTracker::applied_through);
+            through = through.max(applied);
+            if applied < end {
+                break;
+            }
+        }
+        through
     }
 }
 
-fn missing_through(tracker: Option<&SequenceTracker>, head: Sequence) -> u64 {
-    tracker.map_or_else(|| head.get(), |tracker| tracker.missing_through(head))
+/// Events up to a sequence that are not applied, each counted in the life that wrote it.
+fn missing_through(
+    trackers: &HashMap<Epoch, SequenceTracker>,
+    lives: &Lineage,
+    head: Sequence,
+) -> u64 {
+    let of_life = |(life, end): (shared_events::Life, Sequence)| {
+        let before = Sequence::new(life.from.get().saturating_sub(1));
+        let end = end.min(head).max(before);
+        match trackers.get(&life.epoch) {
+            Some(tracker) => tracker.missing_through(end),
+            None => end.get().saturating_sub(before.get()),
+        }
+    };
+    lives.lives(head).map(of_life).sum()
+}
+
+fn envelope(store: &StoreId, id: &str, command: StoreCommand, now: Timestamp) -> CommandEnvelope {
+    CommandEnvelope {
+        id: CommandId::parse(id).expect("letters, digits and colons make a command id"),
+        store: store.clone(),
+        issued_at: now,
+        traceparent: None,
+        command,
+    }
 }

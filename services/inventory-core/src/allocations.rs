@@ -87,7 +87,7 @@ pub fn end(item: &StockItem, allocation: &Allocation, ending: Ending) -> StockEv
         Ending::Broken(reason) => {
             let (delta, on_hand) = match reason {
                 BreakReason::NotFound | BreakReason::Damaged => (taken.saturating_neg(), gone),
-                BreakReason::Sold | BreakReason::Recounted => (0, item.on_hand),
+                BreakReason::Sold | BreakReason::Recounted | BreakReason::Lost => (0, item.on_hand),
             };
             let broken =
                 ReservationBroken { version, delta, on_hand, reserved, allocation, reason };

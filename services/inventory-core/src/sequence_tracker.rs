@@ -78,6 +78,13 @@ impl SequenceTracker {
         Sequence::new(self.applied_through)
     }
 
+    /// The highest sequence that is applied.
+    #[must_use]
+    pub fn highest(&self) -> Sequence {
+        let beyond = self.beyond.last_key_value().map(|(index, chunk)| last_bit(*index, chunk));
+        Sequence::new(beyond.unwrap_or_default().max(self.applied_through))
+    }
+
     /// Whether everything up to `head` is applied and nothing beyond it.
     #[must_use]
     pub fn is_exactly(&self, head: Sequence) -> bool {

@@ -65,6 +65,8 @@ async fn store() -> Value {
         topics: Topics::new("", 1),
         location: None,
         heartbeat_every: Duration::from_secs(1),
+        witness_wait: Duration::ZERO,
+        unwitnessed: store_service::opening::Unwitnessed::Serve,
         release_grace: Duration::from_secs(120),
     };
     description(store_service::App::build(config, log).expect("the folder is free").router()).await

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_log::{Error, EventLog, Offset, Position, Received, ask};
-use service_kit::retry::Retry;
 use inventory_core::witness::{Comparison, Own, compare};
+use service_kit::retry::Retry;
 use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents, StoreCommand};
 use shared_events::topic::Topics;
 use shared_events::wire::decode_command;

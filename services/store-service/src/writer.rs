@@ -21,8 +21,8 @@ use tracing::{error, warn};
 use crate::decisions::{Batch, Command, HotItems};
 use crate::journal::{self, InboxPosition, Journal, Verdict};
 use crate::metrics::Metrics;
-use crate::outbox::{Committed, Outbox};
 use crate::opening::{Halt, Opened, Opening, Progress, Refilled, now};
+use crate::outbox::{Committed, Outbox};
 use crate::shelf::Shelf;
 use crate::standing::{Stage, Standing};
 

@@ -181,10 +181,10 @@ fn document<T: DeserializeOwned>(
     text.map(|text| parsed(&text)).transpose()
 }
 
-fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+pub(super) fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| broken(&error))
 }
 
-fn json(document: &impl Serialize) -> String {
+pub(super) fn json(document: &impl Serialize) -> String {
     serde_json::to_string(document).expect("plain data always serialises")
 }

@@ -8,6 +8,7 @@ use inventory_core::sequence_tracker::Chunk;
 use rusqlite::Connection;
 use shared_events::{Epoch, ReservationId, Sequence, Sku, StoreId, Version};
 
+use super::ledger::parsed;
 use super::{Error, broken};
 use crate::commitments::{AskKey, Change};
 use crate::read_model::{Level, StoreIndex};
@@ -47,15 +48,18 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, Error> {
 }
 
 fn stores(connection: &Connection) -> Result<Vec<(StoreId, Witness)>, Error> {
-    let sql = "SELECT store, store_id, epoch, head, head_hash, digest FROM stores ORDER BY store";
+    let sql = "SELECT store, store_id, epoch, head, head_hash, digest, lineage FROM stores
+               ORDER BY store";
     let stores = rows(connection, sql, |row| {
         let index: u32 = row.get(0)?;
         let store = StoreId::parse(&row.get::<_, String>(1)?).map_err(|error| broken(&error))?;
+        let lineage: Option<String> = row.get(6)?;
         let witness = Witness {
             epoch: Epoch::new(unsigned(row.get(2)?)),
             head: Sequence::new(unsigned(row.get(3)?)),
             head_hash: row.get(4)?,
             digest: row.get(5)?,
+            lineage: lineage.map(|text| parsed(&text)).transpose()?,
         };
         Ok((index, (store, witness)))
     })?;

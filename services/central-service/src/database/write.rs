@@ -5,6 +5,7 @@ use inventory_core::sequence_tracker::TrackerChanges;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use shared_events::{Epoch, Sku, StoreId};
 
+use super::ledger::json;
 use super::{Error, Lane, headers, signed};
 use crate::commitments::{AskKey, Change};
 use crate::read_model::{Level, StoreIndex};
@@ -42,10 +43,11 @@ impl<'d> Write<'d> {
     pub fn store(&self, index: StoreIndex, id: &StoreId, witness: &Witness) -> Result<(), Error> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO stores (store, store_id, epoch, head, head_hash, digest)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO stores (store, store_id, epoch, head, head_hash, digest, lineage)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (store) DO UPDATE SET epoch = excluded.epoch, head = excluded.head,
-                    head_hash = excluded.head_hash, digest = excluded.digest",
+                    head_hash = excluded.head_hash, digest = excluded.digest,
+                    lineage = excluded.lineage",
             )?
             .execute(params![
                 index.0,
@@ -53,7 +55,8 @@ impl<'d> Write<'d> {
                 signed(witness.epoch.get()),
                 signed(witness.head.get()),
                 witness.head_hash,
-                witness.digest
+                witness.digest,
+                witness.lineage.as_ref().map(json)
             ])?;
         Ok(())
     }
@@ -160,6 +163,29 @@ impl<'d> Write<'d> {
                     .execute(params![store.0, epoch, signed(*chunk)])?;
             }
         }
+        Ok(())
+    }
+
+    /// Forgets what was known of a store beside its levels; it is written anew in this transaction.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn forget_progress(&self, store: StoreIndex) -> Result<(), Error> {
+        for table in ["commitments", "tracker_chunks", "trackers"] {
+            let sql = format!("DELETE FROM {table} WHERE store = ?1");
+            self.transaction.execute(&sql, [store.0])?;
+        }
+        Ok(())
+    }
+
+    /// Forgets an item of a store: it never had it.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn forget_level(&self, store: StoreIndex, sku: &Sku) -> Result<(), Error> {
+        self.transaction
+            .prepare_cached("DELETE FROM levels WHERE store = ?1 AND sku = ?2")?
+            .execute(params![store.0, sku.as_str()])?;
         Ok(())
     }
 

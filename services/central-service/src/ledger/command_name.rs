@@ -11,7 +11,10 @@ pub(super) fn command_id(id: &ReservationId, number: u32, command: &StoreCommand
     let content = match command {
         StoreCommand::Release(release) => Some(fingerprint(release)),
         StoreCommand::Fulfil(fulfil) => Some(fingerprint(fulfil)),
-        StoreCommand::Reserve(_) | StoreCommand::ReplayEvents(_) | StoreCommand::Stock(_) => None,
+        StoreCommand::Reserve(_)
+        | StoreCommand::ReplayEvents(_)
+        | StoreCommand::JournalWitnessed(_)
+        | StoreCommand::Stock(_) => None,
     };
     let content = content.map(u128::from_be_bytes).map(|content| format!(":{content:032x}"));
     let name = format!("{id}:{number}{}", content.unwrap_or_default());

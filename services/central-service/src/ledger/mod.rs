@@ -11,6 +11,7 @@
 
 mod ask;
 mod command_name;
+mod lost;
 mod metrics;
 mod safety_stock;
 mod sourcing;

@@ -60,7 +60,16 @@ fn a_database_of_the_first_layout_is_built_anew_from_the_topics() {
     let first = first.replace("CREATE TABLE ", "CREATE TABLE older.");
     rows.execute_batch(&first).expect("the tables of the first layout");
     for table in ["source", "stores", "levels", "trackers", "tracker_chunks", "positions"] {
-        let copy = format!("INSERT INTO older.{table} SELECT * FROM main.{table}");
+        // Columns that were added since stand at the end.
+        let columns: String = rows
+            .query_row(
+                &format!("SELECT group_concat(name) FROM pragma_table_info('{table}', 'older')"),
+                [],
+                |row| row.get(0),
+            )
+            .expect("its columns");
+        let copy =
+            format!("INSERT INTO older.{table} ({columns}) SELECT {columns} FROM main.{table}");
         rows.execute(&copy, []).expect("the same columns");
     }
     rows.execute_batch("PRAGMA older.application_id = 0x4f6e6832; PRAGMA older.user_version = 1;")
@@ -131,7 +140,7 @@ fn a_row_that_was_never_written_so_is_named_with_the_fix() {
     let spoils = [
         "UPDATE levels SET sku = 'A|B' WHERE sku = 'ITEM-7'",
         "UPDATE stores SET store_id = ''",
-        "INSERT INTO stores VALUES (7, 'S7', 1, 0, '', '')",
+        "INSERT INTO stores VALUES (7, 'S7', 1, 0, '', '', NULL)",
         "INSERT INTO tracker_chunks VALUES (0, 1, 9, x'00')",
     ];
     for spoil in spoils {

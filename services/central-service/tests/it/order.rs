@@ -19,7 +19,7 @@ fn batch(events: &[&RecordedEvent]) -> Batch {
 }
 
 fn applied(events: u64, duplicates: u64, rows: u64) -> Applied {
-    Applied { events, duplicates, rows }
+    Applied { events, duplicates, rows, ..Applied::default() }
 }
 
 /// All orders of a few things, by Heap's algorithm.

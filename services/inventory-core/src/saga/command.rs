@@ -75,7 +75,8 @@ const fn release_reason(reason: Option<Reason>) -> ReleaseReason {
             | Reason::Sold
             | Reason::Recounted
             | Reason::NotFound
-            | Reason::Damaged,
+            | Reason::Damaged
+            | Reason::Lost,
         )
         | None => ReleaseReason::TimedOut,
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use service_kit::circuit_breaker;
 use shared_events::topic::Topics;
 use store_service::config::DEFAULT_RELEASE_GRACE_MS;
+use store_service::opening::Unwitnessed;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -150,6 +151,8 @@ impl Chain {
             topics: topics(),
             location: Some(place.parse().unwrap()),
             heartbeat_every: Duration::from_millis(50),
+            witness_wait: Duration::from_secs(5),
+            unwitnessed: Unwitnessed::Serve,
             release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
         };
         let app = store_service::App::build(config, Arc::clone(&self.log)).unwrap();

@@ -18,8 +18,8 @@ use service_kit::sqlite::{self, Durability, Schema};
 use shared_events::event::InvalidEventData;
 use shared_events::{Epoch, Lineage, RecordedEvent, Sequence, StoreId};
 
-pub use backup::backup;
 pub use append::{Append, NewEvent, RecordedCommand, Verdict};
+pub use backup::backup;
 pub use chain::ChainHash;
 pub use read::{AsOf, Reader};
 

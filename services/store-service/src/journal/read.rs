@@ -7,7 +7,8 @@ use inventory_core::{StockItem, evolve};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use service_kit::sqlite;
 use shared_events::{
-    CommandId, Epoch, EventId, Lineage, RecordedEvent, Sequence, Sku, StockEvent, StoreId, Timestamp,
+    CommandId, Epoch, EventId, Lineage, RecordedEvent, Sequence, Sku, StockEvent, StoreId,
+    Timestamp,
 };
 
 use super::chain::{ChainHash, ChainedRow};

@@ -2,7 +2,8 @@
 
 use rusqlite::params;
 use shared_events::{
-    CommandId, Epoch, RecordedEvent, Rejection, Sequence, StockEvent, reservation::StockCommandRefused,
+    CommandId, Epoch, RecordedEvent, Rejection, Sequence, StockEvent,
+    reservation::StockCommandRefused,
 };
 
 use super::append::write_rejection;

@@ -67,7 +67,12 @@ pub(super) fn fetch(
         .collect();
     let of = extents.iter().map(|extent| extent.high.0 - extent.low.0).sum::<i64>();
     let mut progress = Progress { of: of.unsigned_abs(), ..Progress::default() };
-    let mut own = Own { prefix: format!("{}|", opening.store), lives, next: after.next(), pending: BTreeMap::new() };
+    let mut own = Own {
+        prefix: format!("{}|", opening.store),
+        lives,
+        next: after.next(),
+        pending: BTreeMap::new(),
+    };
     let (mut heard, mut told) = (Instant::now(), Instant::now());
     while !left.is_empty() {
         if cancel.is_cancelled() {

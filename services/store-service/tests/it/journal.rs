@@ -95,12 +95,13 @@ async fn the_first_changed_row_is_named() {
         (
             3,
             "INSERT OR REPLACE INTO events SELECT sequence, sku, type, data || ' ', occurred_at,
-             traceparent, cause, hash FROM events WHERE sequence = 3",
+             traceparent, cause, hash, epoch FROM events WHERE sequence = 3",
         ),
         (3, "DELETE FROM events WHERE sequence = 3"),
         (1, "DELETE FROM events WHERE sequence < 3"),
         (3, "UPDATE events SET sequence = sequence + 1000 WHERE sequence = 3"),
-        (1, "UPDATE journal SET epoch = 2"),
+        (3, "UPDATE events SET epoch = 2 WHERE sequence = 3"),
+        (2, "UPDATE journal SET begins_behind = 1"),
         (1, "UPDATE journal SET store_id = 'B'"),
     ] {
         let copy = copy(&folder);
@@ -184,9 +185,9 @@ async fn a_database_of_something_else_is_refused() {
         assert!(refused.to_string().contains("not a database of this kind"), "{refused}");
     }
     let (_setup, folder) = closed().await;
-    database(&folder).pragma_update(None, "user_version", 3).unwrap();
+    database(&folder).pragma_update(None, "user_version", 4).unwrap();
     let refused = open(&folder).unwrap_err().to_string();
-    assert!(refused.contains("has layout 3, this program knows 2"), "{refused}");
+    assert!(refused.contains("has layout 4, this program knows 3"), "{refused}");
 }
 
 #[tokio::test]
@@ -197,8 +198,9 @@ async fn a_journal_of_the_first_layout_is_brought_up_to_date_and_remembers_its_a
     let told = store.post(ADJUST, &body).await.accepted();
     let setup = store.stop().await;
     // As the program before this one left it.
-    let older =
-        "DROP TABLE inbox; ALTER TABLE commands DROP COLUMN events; PRAGMA user_version = 1;";
+    let older = "DROP TABLE inbox; ALTER TABLE commands DROP COLUMN events;
+         ALTER TABLE events DROP COLUMN epoch; ALTER TABLE journal DROP COLUMN begins_behind;
+         ALTER TABLE journal DROP COLUMN home; PRAGMA user_version = 1;";
     database(&folder).execute_batch(older).unwrap();
 
     let refused = journal::verify(&folder).unwrap_err().to_string();

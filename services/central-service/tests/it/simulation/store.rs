@@ -81,6 +81,7 @@ impl Store {
                 self.end(&fulfil.skus, chosen, Ending::Fulfilled, &cause, now);
             }
             StoreCommand::ReplayEvents(_) => self.published = 0,
+            StoreCommand::JournalWitnessed(_) => {}
             StoreCommand::Stock(command) => self.change(command, cause, now),
         }
         let led_to = from..self.journal.len();
@@ -132,6 +133,8 @@ impl Store {
             digest: digest(&items).to_string(),
             sent_at: self.clock(now),
             location: None,
+            lineage: None,
+            opening: false,
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use inventory_core::{Digest, StockItem, decide, evolve};
 use shared_events::{
-    AdjustStock, CommandId, Delta, Epoch, EventId, Heartbeat, OnShortfall, Quantity, RecordedEvent,
-    ReplaceStock, Sequence, Sku, StockCommand, StockEvent, StoreId, Timestamp,
+    AdjustStock, CommandId, Delta, Epoch, EventId, Heartbeat, Lineage, OnShortfall, Quantity,
+    RecordedEvent, ReplaceStock, Sequence, Sku, StockCommand, StockEvent, StoreId, Timestamp,
 };
 
 use super::{sku, store};
@@ -17,7 +17,7 @@ pub(crate) struct Shop {
     /// All events of all lives, in the order they were written.
     pub(crate) journal: Vec<RecordedEvent>,
     items: BTreeMap<Sku, StockItem>,
-    epoch: Epoch,
+    lineage: Lineage,
     head: Sequence,
 }
 
@@ -27,7 +27,7 @@ impl Shop {
             id: store(name),
             journal: Vec::new(),
             items: BTreeMap::new(),
-            epoch: Epoch::new(1),
+            lineage: Lineage::new(Epoch::new(1), Sequence::new(1)),
             head: Sequence::ZERO,
         }
     }
@@ -74,7 +74,7 @@ impl Shop {
     ) -> RecordedEvent {
         self.head = self.head.next();
         let recorded = RecordedEvent {
-            id: EventId { store: self.id.clone(), epoch: self.epoch, sequence: self.head },
+            id: EventId { store: self.id.clone(), epoch: self.epoch(), sequence: self.head },
             sku: sku(item),
             occurred_at: now(self.journal.len()),
             cause: cause.cloned(),
@@ -86,13 +86,14 @@ impl Shop {
     }
 
     fn handle(&mut self, command: &StockCommand) -> bool {
+        let epoch = self.epoch();
         let item = self.items.entry(command.sku().clone()).or_default();
         let decided = decide(item, &[], command).unwrap_or_default();
         for event in &decided {
             evolve(item, event);
             self.head = self.head.next();
             self.journal.push(RecordedEvent {
-                id: EventId { store: self.id.clone(), epoch: self.epoch, sequence: self.head },
+                id: EventId { store: self.id.clone(), epoch, sequence: self.head },
                 sku: command.sku().clone(),
                 occurred_at: now(self.journal.len()),
                 cause: None,
@@ -103,10 +104,15 @@ impl Shop {
         !decided.is_empty()
     }
 
-    /// The journal was restored: a new life begins, the shelf is what it is.
+    /// The journal was restored: a new life begins behind what it has, the shelf is what it is.
     pub(crate) fn begin_new_life(&mut self) {
-        self.epoch = self.epoch.next();
-        self.head = Sequence::ZERO;
+        let epoch = self.epoch().next();
+        self.lineage.begin(epoch, self.head).expect("a later life");
+    }
+
+    /// The life that is lived.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.lineage.current().epoch
     }
 
     /// Events of the first life by sequence, as they stand in the journal.
@@ -121,13 +127,15 @@ impl Shop {
     pub(crate) fn heartbeat(&self) -> Heartbeat {
         Heartbeat {
             store_id: self.id.clone(),
-            epoch: self.epoch,
+            epoch: self.epoch(),
             head: self.head,
             head_hash: format!("{:016x}", self.head.get()),
             published_through: self.head,
             digest: digest(&fold(&self.journal)).to_string(),
             sent_at: now(self.journal.len()),
             location: None,
+            lineage: Some(self.lineage.clone()).filter(|lineage| !lineage.is_plain()),
+            opening: false,
         }
     }
 }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use service_kit::http;
 use shared_events::StoreId;
 use shared_events::topic::Topics;
+use store_service::opening::Unwitnessed;
 use store_service::{App, Config};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -99,6 +100,8 @@ impl Setup {
             topics: topics(),
             heartbeat_every: self.heartbeat_every,
             location: None,
+            witness_wait: Duration::ZERO,
+            unwitnessed: Unwitnessed::Serve,
             release_grace: self.release_grace,
         }
     }

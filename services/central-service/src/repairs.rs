@@ -1,0 +1,180 @@
+//! What the projection does when a store and the centre do not agree: asks again, compares, tells.
+
+use event_log::Publication;
+use inventory_core::SequenceTracker;
+use shared_events::command::CommandEnvelope;
+use shared_events::topic::Topics;
+use shared_events::wire::{IncomingRecord, dead_letter, encode_command, encode_event};
+use shared_events::{Epoch, RecordedEvent, Timestamp};
+
+use crate::database::{Durability, Error, Lane, Write};
+use crate::projection::Projection;
+use crate::read_model::{ReadModel, StoreIndex};
+use crate::resync::Gathered;
+use crate::store::Store;
+
+/// Comparisons with whole journals that run at once: each costs its store's line.
+const COMPARED_AT_ONCE: usize = 4;
+
+/// What a batch leads to beside levels.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// Records for the dead-letter topic.
+    pub(crate) letters: Vec<Publication>,
+    /// Commands that tell stores of their journals.
+    pub(crate) told: Vec<CommandEnvelope>,
+    /// Stores whose whole journal has come, and what it leads to.
+    pub(crate) compared: Vec<(StoreIndex, Gathered)>,
+    pub(crate) topics: Topics,
+}
+
+impl Aside {
+    /// Writes it; gives how many items were not as their journals have them.
+    pub(crate) fn write(
+        &self,
+        write: &Write<'_>,
+        stores: &[Store],
+        model: &ReadModel,
+    ) -> Result<u64, Error> {
+        self.letters.iter().try_for_each(|letter| write.publish(Lane::Records, letter))?;
+        publish(write, &self.topics, &self.told)?;
+        let mut corrected = 0;
+        for (index, gathered) in &self.compared {
+            let Some(store) = stores.get(index.place()) else {
+                continue;
+            };
+            corrected += correct(write, *index, gathered, model)?;
+            write.forget_progress(*index)?;
+            for (epoch, mut tracker) in trackers(store) {
+                write.tracker(*index, epoch, &tracker.take_changes())?;
+            }
+            for (sku, commitments) in &gathered.commitments {
+                for (key, commitment) in commitments.iter() {
+                    if let Some(change) = commitment.as_change() {
+                        write.commitment(*index, sku, key, change)?;
+                    }
+                }
+            }
+        }
+        Ok(corrected)
+    }
+}
+
+/// Writes the items that the journal has otherwise.
+fn correct(
+    write: &Write<'_>,
+    index: StoreIndex,
+    gathered: &Gathered,
+    model: &ReadModel,
+) -> Result<u64, Error> {
+    let mut corrected = 0;
+    for (sku, level) in &gathered.levels {
+        if model.level(index, sku).as_ref() != Some(level) {
+            write.level(sku, level)?;
+            corrected += 1;
+        }
+    }
+    for sku in model.skus_of(index) {
+        if !gathered.levels.contains_key(&sku) {
+            write.forget_level(index, &sku)?;
+            corrected += 1;
+        }
+    }
+    Ok(corrected)
+}
+
+/// Trackers of a store of which everything was heard.
+fn trackers(store: &Store) -> Vec<(Epoch, SequenceTracker)> {
+    let lives = store.witness.lives();
+    let whole = lives.lives(store.witness.head).map(|(life, end)| {
+        let mut tracker = SequenceTracker::default();
+        tracker.begin_behind(end);
+        (life.epoch, tracker)
+    });
+    whole.collect()
+}
+
+impl Projection {
+    /// What stores are to be told of their journals.
+    pub(crate) fn tell(&mut self, now: Timestamp) -> Vec<CommandEnvelope> {
+        let elapsed_ms = self.elapsed_ms();
+        self.stores.iter_mut().filter_map(|store| store.tell(elapsed_ms, now)).collect()
+    }
+
+    /// Asks stores for events that are missing and do not come, or that are to be compared; queued for
+    /// publication. Gives how many were asked.
+    ///
+    /// # Errors
+    /// [`Error`]; the view must not be used any more.
+    pub fn ask_for_missing(&mut self, now: Timestamp) -> Result<u64, Error> {
+        let elapsed_ms = self.elapsed_ms();
+        let running = self.stores.iter().filter(|store| store.resync.is_running()).count();
+        let mut free = COMPARED_AT_ONCE.saturating_sub(running);
+        let mut asks = Vec::new();
+        let mut begun = Vec::new();
+        for (store, place) in self.stores.iter_mut().zip(0..) {
+            let differs = store.digests_differ();
+            let witness = store.witness.clone();
+            if free > 0 && store.resync.begin(elapsed_ms, now, &witness, differs) {
+                free -= 1;
+                begun.push(place);
+                tracing::warn!(store = %store.id, differs, "comparing the levels with the store's whole journal");
+            }
+            asks.extend(store.ask(elapsed_ms, now));
+            asks.extend(store.ask_to_compare(elapsed_ms, now));
+        }
+        let asked = u64::try_from(asks.len()).unwrap_or_default();
+        if self.model.has_caught_up() {
+            asks.extend(self.tell(now));
+        }
+        if !asks.is_empty() {
+            let write = self.database.write(Durability::Checkpoint)?;
+            publish(&write, &self.topics, &asks)?;
+            write.commit()?;
+        }
+        self.show_stores(begun);
+        Ok(asked)
+    }
+
+    /// Shows what whole journals lead to.
+    pub(crate) fn show_compared(
+        &mut self,
+        compared: Vec<(StoreIndex, Gathered)>,
+        corrected: u64,
+        now: Timestamp,
+    ) {
+        for (index, gathered) in compared {
+            let store = self.store_mut(index);
+            store.trackers = trackers(store).into_iter().collect();
+            store.digest = gathered.digest;
+            store.resync.shown(corrected, now);
+            self.model.replace(index, gathered.levels, gathered.commitments);
+        }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The record that keeps an event which is no longer part of what happened.
+pub(crate) fn refused(event: &RecordedEvent, topics: &Topics) -> Publication {
+    let record = encode_event(event);
+    let headers: Vec<_> =
+        record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let incoming = IncomingRecord {
+        key: Some(&record.key),
+        headers: &headers,
+        value: record.value.as_deref(),
+    };
+    let reason = "its journal does not have it: it was written by a copy, or lost since";
+    let letter = dead_letter(&incoming, &event.id.to_string(), reason);
+    Publication { topic: topics.dead_letters().name, record: letter }
+}
+
+fn publish(write: &Write<'_>, topics: &Topics, asks: &[CommandEnvelope]) -> Result<(), Error> {
+    asks.iter().try_for_each(|ask| {
+        let topic = topics.commands(&ask.store).name;
+        write.publish(Lane::Commands, &Publication { topic, record: encode_command(ask) })
+    })
+}
