@@ -56,6 +56,8 @@ pub struct Session {
     dead_letters: String,
     /// What was written when it began and is still to be read; `None` once that was told.
     behind: Option<BTreeMap<(Kind, i32), Offset>>,
+    /// How far reading came.
+    reached: BTreeMap<(Kind, i32), Offset>,
     /// Heartbeats from here on are live.
     live_from: Offset,
     cluster_id: String,
@@ -121,7 +123,7 @@ impl Intake {
             self.positions.clear();
         }
         let mut from = Vec::new();
-        let mut behind = BTreeMap::new();
+        let (mut behind, mut starts) = (BTreeMap::new(), BTreeMap::new());
         let mut live_from = Offset(0);
         let read =
             [(Kind::Events, &events), (Kind::Heartbeats, &heartbeats), (Kind::Policies, &policies)];
@@ -129,6 +131,7 @@ impl Intake {
             let written = self.log.extents(topic)?;
             let start = self.start(topic, &written);
             for (position, extent) in start.iter().zip(&written) {
+                starts.insert((kind, position.partition), position.next);
                 if position.next < extent.high {
                     behind.insert((kind, position.partition), extent.high);
                 }
@@ -145,6 +148,7 @@ impl Intake {
             policies: policies.name,
             dead_letters: dead_letters.name,
             behind: Some(behind),
+            reached: starts,
             live_from,
             cluster_id,
             start: Some(from),
@@ -220,7 +224,8 @@ impl Intake {
                 }
             }
         });
-        batch.caught_up = session.has_caught_up(&reached);
+        session.reached.extend(&reached);
+        batch.caught_up = session.has_caught_up();
         if reached.is_empty() && !batch.caught_up {
             return polled.map(|_| None);
         }
@@ -244,6 +249,16 @@ impl Intake {
 }
 
 impl Session {
+    /// Records that were written before it began, and are still to be read.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        let left = self.behind.iter().flatten().map(|(place, high)| {
+            let next = self.reached.get(place).map_or(0, |next| next.0);
+            high.0.saturating_sub(next)
+        });
+        left.sum::<i64>().unsigned_abs()
+    }
+
     fn topic(&self, kind: Kind) -> &str {
         match kind {
             Kind::Events => &self.events,
@@ -253,11 +268,11 @@ impl Session {
     }
 
     /// Whether everything written before it began has now been read, told once.
-    fn has_caught_up(&mut self, reached: &BTreeMap<(Kind, i32), Offset>) -> bool {
+    fn has_caught_up(&mut self) -> bool {
         let Some(behind) = &mut self.behind else {
             return false;
         };
-        behind.retain(|place, high| reached.get(place).is_none_or(|next| next < high));
+        behind.retain(|place, high| self.reached.get(place).is_none_or(|next| next < high));
         let caught_up = behind.is_empty();
         if caught_up {
             self.behind = None;

@@ -27,6 +27,7 @@ pub mod outbound;
 pub mod projection;
 pub mod projector;
 pub mod read_model;
+pub mod rebuild;
 mod repairs;
 pub mod resync;
 pub mod store;

@@ -10,6 +10,7 @@ use std::sync::mpsc::{
 };
 use std::time::{Duration, Instant};
 
+use shared_events::StoreId;
 use tokio::sync::oneshot;
 
 use crate::clock::now;
@@ -35,6 +36,8 @@ enum Message {
     Batch,
     /// A caller asks.
     Ask(Ask),
+    /// Somebody wants a store's levels compared with its journal.
+    Compare(StoreId, oneshot::Sender<()>),
     /// A lane of the outbox was published up to this row.
     Published(Lane, i64),
     /// Nobody will ask any more.
@@ -89,11 +92,26 @@ impl Handle {
         ask: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Ask,
     ) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.mailbox.try_send(Message::Ask(ask(reply))).map_err(|error| match error {
+        self.send(Message::Ask(ask(reply)))?;
+        answer.await.map_err(|_dropped| Refusal::Unknown)?
+    }
+
+    /// Wants a store's levels compared with its whole journal, as soon as there is room; returns when that
+    /// is known to the projector. A store nobody knows is passed over.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn compare(&self, store: StoreId) -> Result<(), Refusal> {
+        let (reply, noted) = oneshot::channel();
+        self.send(Message::Compare(store, reply))?;
+        noted.await.map_err(|_dropped| Refusal::Unknown)
+    }
+
+    fn send(&self, message: Message) -> Result<(), Refusal> {
+        self.mailbox.try_send(message).map_err(|error| match error {
             TrySendError::Full(_) => Refusal::Overloaded,
             TrySendError::Disconnected(_) => Refusal::Stopped,
-        })?;
-        answer.await.map_err(|_dropped| Refusal::Unknown)?
+        })
     }
 
     /// Ends the projector behind everything that was sent before. Connections that are still open keep
@@ -120,6 +138,7 @@ pub struct Projector {
 struct Round {
     batch: bool,
     asks: Vec<Ask>,
+    compare: Vec<(StoreId, oneshot::Sender<()>)>,
     published: Vec<(Lane, i64)>,
     stop: bool,
 }
@@ -130,6 +149,7 @@ impl Round {
         match message {
             Message::Batch => self.batch = true,
             Message::Ask(ask) => self.asks.push(ask),
+            Message::Compare(store, reply) => self.compare.push((store, reply)),
             Message::Published(lane, through) => self.published.push((lane, through)),
             Message::Stop => self.stop = true,
         }
@@ -165,6 +185,14 @@ impl Projector {
             }
             if round.batch {
                 self.apply()?;
+            }
+            for (store, reply) in round.compare {
+                self.projection.compare(&store);
+                // At once: somebody waits for it.
+                look_at = Instant::now();
+                if reply.send(()).is_err() {
+                    tracing::debug!(%store, "whoever wanted the comparison has left");
+                }
             }
             if self.projection.serve(round.asks, now())? {
                 self.bell.ring();

@@ -5,7 +5,7 @@ use inventory_core::SequenceTracker;
 use shared_events::command::CommandEnvelope;
 use shared_events::topic::Topics;
 use shared_events::wire::{IncomingRecord, dead_letter, encode_command, encode_event};
-use shared_events::{Epoch, RecordedEvent, Timestamp};
+use shared_events::{Epoch, RecordedEvent, StoreId, Timestamp};
 
 use crate::database::{Durability, Error, Lane, Write};
 use crate::projection::Projection;
@@ -134,6 +134,13 @@ impl Projection {
         }
         self.show_stores(begun);
         Ok(asked)
+    }
+
+    /// Wants a store's levels compared with its whole journal.
+    pub(crate) fn compare(&mut self, store: &StoreId) {
+        if let Some(index) = self.model.index(store) {
+            self.store_mut(index).resync.request();
+        }
     }
 
     /// Shows what whole journals lead to.

@@ -43,6 +43,8 @@ pub enum Outcome {
 /// How a comparison stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
+    /// Whether one is wanted that has not begun yet.
+    pub wanted: bool,
     /// Since when one is running.
     pub running_since: Option<Timestamp>,
     /// The journal's end, as far as it is known to the one that runs or ran last.
@@ -57,7 +59,6 @@ pub struct Status {
 #[derive(Debug)]
 pub(crate) struct Resync {
     run: Option<Run>,
-    wanted: bool,
     diverged_at_ms: Option<u64>,
     grace_ms: u64,
     pause_ms: u64,
@@ -76,21 +77,19 @@ struct Run {
 
 impl Resync {
     pub(crate) const fn new(grace_ms: u64) -> Self {
-        let status =
-            Status { running_since: None, through: Sequence::ZERO, received: 0, last: None };
-        Self {
-            run: None,
+        let status = Status {
             wanted: false,
-            diverged_at_ms: None,
-            grace_ms,
-            pause_ms: grace_ms,
-            status,
-        }
+            running_since: None,
+            through: Sequence::ZERO,
+            received: 0,
+            last: None,
+        };
+        Self { run: None, diverged_at_ms: None, grace_ms, pause_ms: grace_ms, status }
     }
 
     /// Somebody wants to be sure.
     pub(crate) fn request(&mut self) {
-        self.wanted = true;
+        self.status.wanted = true;
     }
 
     pub(crate) const fn status(&self) -> Status {
@@ -118,15 +117,16 @@ impl Resync {
         }
         let since = differs.then(|| *self.diverged_at_ms.get_or_insert(now_ms));
         let due = since.is_some_and(|since| now_ms.saturating_sub(since) >= self.pause_ms);
-        if !due && !self.wanted {
+        if !due && !self.status.wanted {
             return false;
         }
         if due {
             self.pause_ms = self.pause_ms.saturating_mul(2).min(PAUSE_MS_MAX);
             self.diverged_at_ms = None;
         }
-        self.wanted = false;
+        self.status.wanted = false;
         self.status.running_since = Some(now);
+        self.status.received = 0;
         self.start(now_ms, witness);
         true
     }
@@ -213,7 +213,6 @@ impl Resync {
         }
         let gathered = self.run.take().map(|run| run.gathered)?;
         self.status.running_since = None;
-        self.status.received = 0;
         if gathered.digest.to_string() == witness.digest {
             return Some(gathered);
         }

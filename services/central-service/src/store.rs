@@ -135,8 +135,9 @@ impl Store {
     /// Whether an event was written outside of the lives the store goes by: by a copy of its journal,
     /// or before it lost its end. It is no longer part of what happened.
     pub(crate) fn refuses(&self, id: &EventId) -> bool {
-        id.epoch < self.witness.epoch
-            && self.witness.lives().epoch_of(id.sequence) != Some(id.epoch)
+        let lived = || self.witness.lives().epoch_of(id.sequence);
+        // What lies in front of the first life is in no journal any more, and happened all the same.
+        id.epoch < self.witness.epoch && lived().is_some_and(|lived| lived != id.epoch)
     }
 
     /// What to ask the store for, when events are missing and do not come.

@@ -160,6 +160,12 @@ impl Outbox {
         self.state().awaiting.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
+    /// What is being published again, or is to be: from here, through here.
+    #[must_use]
+    pub fn replaying(&self) -> Option<(Sequence, Sequence)> {
+        self.state().replay
+    }
+
     /// Publishing does not work at the moment.
     pub(crate) fn stuck(&self, trouble: String) {
         self.state().trouble = Some(trouble);

@@ -11,6 +11,7 @@ mod reservation_view;
 mod reservations;
 mod reserve;
 mod stores;
+mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -134,6 +135,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(commands::command))
         .routes(routes!(policies::safety_stocks, policies::set, policies::remove))
         .routes(routes!(stores::stores))
+        .routes(routes!(sync::status, sync::compare))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

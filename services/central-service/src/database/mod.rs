@@ -152,6 +152,20 @@ impl Database {
         ledger::request(&self.connection, key)
     }
 
+    /// Forgets everything that the topics have, so that it is read again. What only this centre knows
+    /// stays: its reservations, what callers named, and what is still to be published.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn forget_view(&mut self) -> Result<(), Error> {
+        let tables = ["tracker_chunks", "trackers", "commitments", "levels", "stores", "positions"];
+        let transaction = self.connection.transaction()?;
+        for table in tables {
+            transaction.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     /// Starts a transaction. What can be rebuilt is durable at the next checkpoint; what this centre
     /// alone knows must be when it is committed.
     ///

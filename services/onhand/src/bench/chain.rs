@@ -42,6 +42,8 @@ impl Chain {
                 data_dir: folder.join("store"),
                 topics: topics.clone(),
                 location: None,
+                witness_wait: Duration::ZERO,
+                unwitnessed: store_service::opening::Unwitnessed::Serve,
                 heartbeat_every: Duration::from_secs(1),
                 release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
             },

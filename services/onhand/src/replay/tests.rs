@@ -45,6 +45,8 @@ impl Chain {
                 store: store.parse().unwrap(),
                 data_dir: folder.path().join(store),
                 topics: topics.clone(),
+                witness_wait: Duration::ZERO,
+                unwitnessed: store_service::opening::Unwitnessed::Serve,
                 heartbeat_every: Duration::from_millis(50),
                 location: None,
                 release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),

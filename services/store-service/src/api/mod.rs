@@ -6,6 +6,7 @@ mod commands;
 mod operations;
 mod query;
 mod reservations;
+mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,6 +62,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(reservations::reservation))
         .routes(routes!(reservations::fulfil))
         .routes(routes!(reservations::refuse))
+        .routes(routes!(sync::status, sync::replay))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))
