@@ -173,25 +173,8 @@ impl Projection {
                 Self::take(&mut self.stores, &self.model, item, index, event);
             }
         }
-        for id in &batch.not_understood {
-            let index = self.index_of(&id.store);
-            touched.insert(index.place());
-            let store = self.store_mut(index);
-            store.resync.pass_over(id);
-            if store.trackers.entry(id.epoch).or_default().record(id.sequence) {
-                trackers.insert((index, id.epoch));
-            }
-        }
-        for (heartbeat, live) in &batch.heartbeats {
-            let index = self.index_of(&heartbeat.store_id);
-            touched.insert(index.place());
-            let store = self.store_mut(index);
-            if store.hear(heartbeat, *live) {
-                let lives = store.witness.lives();
-                trackers.extend(store.trackers.keys().map(|epoch| (index, *epoch)));
-                self.ledger.lost(&heartbeat.store_id, &lives, now);
-            }
-        }
+        self.pass_over(&batch.not_understood, &mut touched, &mut trackers);
+        self.hear(&batch.heartbeats, &mut touched, &mut trackers, now);
         for policy in &batch.policies {
             self.ledger.heard_policy(policy);
         }
@@ -200,12 +183,7 @@ impl Projection {
         }
         let rows = dirty.values().filter(|item| item.level.is_some()).count();
         applied.rows = u64::try_from(rows).unwrap_or_default();
-        for place in &touched {
-            let index = StoreIndex(u32::try_from(*place).unwrap_or(u32::MAX));
-            let store = self.store_mut(index);
-            let witness = store.witness.clone();
-            aside.compared.extend(store.resync.conclude(&witness, now).map(|all| (index, all)));
-        }
+        aside.compared = self.conclude(&touched, now);
         if self.model.has_caught_up() {
             aside.told = self.tell(now);
         }
@@ -220,6 +198,43 @@ impl Projection {
             self.ledger.caught_up(now);
         }
         Ok(applied)
+    }
+
+    /// Takes note of events that nobody here understands.
+    fn pass_over(
+        &mut self,
+        ids: &[EventId],
+        touched: &mut BTreeSet<usize>,
+        trackers: &mut BTreeSet<(StoreIndex, Epoch)>,
+    ) {
+        for id in ids {
+            let index = self.index_of(&id.store);
+            touched.insert(index.place());
+            let store = self.store_mut(index);
+            store.resync.pass_over(id);
+            if store.trackers.entry(id.epoch).or_default().record(id.sequence) {
+                trackers.insert((index, id.epoch));
+            }
+        }
+    }
+
+    fn hear(
+        &mut self,
+        heartbeats: &[(Heartbeat, bool)],
+        touched: &mut BTreeSet<usize>,
+        trackers: &mut BTreeSet<(StoreIndex, Epoch)>,
+        now: Timestamp,
+    ) {
+        for (heartbeat, live) in heartbeats {
+            let index = self.index_of(&heartbeat.store_id);
+            touched.insert(index.place());
+            let store = self.store_mut(index);
+            if store.hear(heartbeat, *live) {
+                let lives = store.witness.lives();
+                trackers.extend(store.trackers.keys().map(|epoch| (index, *epoch)));
+                self.ledger.lost(&heartbeat.store_id, &lives, now);
+            }
+        }
     }
 
     /// What an event makes of its item.

@@ -1,5 +1,7 @@
 //! What the projection does when a store and the centre do not agree: asks again, compares, tells.
 
+use std::collections::BTreeSet;
+
 use event_log::Publication;
 use inventory_core::SequenceTracker;
 use shared_events::command::CommandEnvelope;
@@ -141,6 +143,23 @@ impl Projection {
         if let Some(index) = self.model.index(store) {
             self.store_mut(index).resync.request();
         }
+    }
+
+    /// Stores whose whole journal has come, and what it leads to.
+    pub(crate) fn conclude(
+        &mut self,
+        touched: &BTreeSet<usize>,
+        now: Timestamp,
+    ) -> Vec<(StoreIndex, Gathered)> {
+        let mut compared = Vec::new();
+        for place in touched {
+            if let Some(store) = self.stores.get_mut(*place).filter(|one| one.resync.is_running()) {
+                let index = StoreIndex(u32::try_from(*place).unwrap_or(u32::MAX));
+                let gathered = store.resync.conclude(&store.witness, now);
+                compared.extend(gathered.map(|gathered| (index, gathered)));
+            }
+        }
+        compared
     }
 
     /// Shows what whole journals lead to.

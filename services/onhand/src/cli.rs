@@ -16,6 +16,8 @@ use crate::{bench, central, dev, doctor, output, replay, store, verify};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
+/// Exit code of work that was told to stop.
+pub(crate) const INTERRUPTED_EXIT: u8 = 130;
 
 /// Keeps a retail chain's stock true: every store sells from its own shelf and writes its own log;
 /// the centre shows what is really there, and how fresh that knowledge is.
@@ -33,10 +35,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a whole chain on this machine to try things out; needs nothing installed.
     Dev(dev::Args),
-    /// Run one store's service.
-    Store(store::Args),
-    /// Run the centre.
-    Central(central::Args),
+    Store(store::Command),
+    Central(central::Command),
     /// Walk a store's journal and check its hash chain; exit 1 with the first broken sequence.
     Verify(verify::Args),
     /// Check configuration, SQLite, broker and topics; each finding comes with its fix.
@@ -50,8 +50,14 @@ impl Command {
     pub(crate) const fn drains(&self) -> Option<i32> {
         match self {
             // Everything a service acknowledged is on disk: it may be cut off.
-            Self::Dev(_) | Self::Store(_) | Self::Central(_) => Some(0),
-            Self::Replay(_) | Self::Bench(_) => Some(INTERRUPTED),
+            Self::Dev(_)
+            | Self::Store(store::Command::Serve(_))
+            | Self::Central(central::Command::Serve(_)) => Some(0),
+            Self::Replay(_)
+            | Self::Bench(_)
+            | Self::Store(store::Command::Recover(_))
+            | Self::Central(central::Command::Rebuild(_)) => Some(INTERRUPTED),
+            Self::Store(store::Command::Backup(_)) => None,
             Self::Verify(_) | Self::Doctor(_) => None,
         }
     }

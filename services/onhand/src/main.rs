@@ -6,9 +6,11 @@ mod cli;
 mod dev;
 mod doctor;
 mod output;
+mod progress;
 mod replay;
 mod store;
 mod verify;
+mod web;
 
 use std::process::ExitCode;
 
@@ -50,7 +52,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCo
         Command::Dev(args) => dev::run(args, stop).await,
         Command::Store(args) => store::run(args, stop).await,
         Command::Central(args) => central::run(args, stop).await,
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => verify::run(args).await,
         Command::Doctor(args) => doctor::run(&args),
         Command::Replay(args) => replay::run(args, stop).await,
         Command::Bench(args) => bench::run(args, stop).await,

@@ -163,6 +163,11 @@ impl App {
         served
     }
 
+    /// The parts that open a journal.
+    pub(crate) fn into_writer(self) -> (Writer, Opening, Arc<Shelf>) {
+        (self.writer, self.opening, self.expiry.shelf)
+    }
+
     /// Sends commands to the writer, for callers in this process.
     #[must_use]
     pub fn handle(&self) -> Handle {

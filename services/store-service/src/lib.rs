@@ -24,6 +24,7 @@ pub mod journal;
 pub mod metrics;
 pub mod opening;
 pub mod outbox;
+pub mod recovery;
 pub mod relay;
 pub mod shelf;
 pub mod standing;

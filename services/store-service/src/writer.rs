@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use inventory_core::Digest;
-use shared_events::{CommandId, RecordedEvent, Rejection};
+use shared_events::{CommandId, RecordedEvent, Rejection, Sequence};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::decisions::{Batch, Command, HotItems};
-use crate::journal::{self, InboxPosition, Journal, Verdict};
+use crate::journal::{self, InboxPosition, Journal, NewEvent, Verdict};
 use crate::metrics::Metrics;
 use crate::opening::{Halt, Opened, Opening, Progress, Refilled, now};
 use crate::outbox::{Committed, Outbox};
@@ -225,6 +225,29 @@ impl Writer {
         self.metrics.opened(&opened);
         self.standing.set(Stage::Open);
         Ok(Some(opened))
+    }
+
+    /// The journal's end and the digest there.
+    pub(crate) fn committed(&self) -> Committed {
+        Committed { head: self.journal.head(), digest: self.digest }
+    }
+
+    /// Lets an empty journal begin behind a sequence.
+    pub(crate) fn begin_behind(&mut self, sequence: Sequence) -> Result<(), journal::Error> {
+        self.journal.begin_behind(sequence)
+    }
+
+    /// Writes events that nobody asked for.
+    pub(crate) fn record(&mut self, events: Vec<NewEvent>) -> Result<(), journal::Error> {
+        let mut append = self.journal.append()?;
+        let recorded: Result<Vec<_>, _> =
+            events.into_iter().map(|event| append.event(event)).collect();
+        let recorded = recorded?;
+        append.commit()?;
+        let mut shown = Returned { shelf: &self.shelf, digest: self.digest, progress: &mut |_| {} };
+        recorded.iter().for_each(|event| shown.take(event));
+        self.digest = shown.digest;
+        Ok(())
     }
 
     /// Serves until it is told to stop, then answers what is waiting.

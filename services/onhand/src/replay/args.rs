@@ -8,6 +8,7 @@ use reqwest::Url;
 
 use super::client::{self, Target};
 use super::sale::OnShortfall;
+use crate::web;
 
 const EXAMPLE: &str = "\
 Example: a year of receipts into two stores, proved item by item at the centre
@@ -88,7 +89,7 @@ pub(crate) struct Args {
         env = "ONHAND_REPLAY_PROVE",
         value_name = "CENTRAL_URL",
         requires = "opening",
-        value_parser = client::base
+        value_parser = web::base
     )]
     pub(super) prove: Option<Url>,
     /// How long the centre may take to catch up, in seconds.

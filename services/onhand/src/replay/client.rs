@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use shared_events::StoreId;
 
+use crate::web::{base, below, causes};
+
 const NDJSON: &str = "application/x-ndjson";
-/// Services answer within 30 s or say that they could not.
-const ANSWER_WITHIN: Duration = Duration::from_secs(35);
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -29,33 +27,6 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
         .ok_or_else(|| format!("expected ID=URL, as in A=http://127.0.0.1:8081, got {text:?}"))?;
     let store = StoreId::parse(store).map_err(|error| error.to_string())?;
     Ok(Target { store, url: base(url)? })
-}
-
-/// Parses the address of a service.
-pub(super) fn base(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
-    if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("expected http://HOST:PORT, got {text:?}"));
-    }
-    Ok(url)
-}
-
-/// A path below the address of a service, with each segment encoded.
-pub(super) fn below(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
-}
-
-/// The client all services are asked with.
-pub(super) fn client(give_up_after: Duration) -> anyhow::Result<Client> {
-    Client::builder()
-        .connect_timeout(CONNECT_WITHIN)
-        .timeout(ANSWER_WITHIN.min(give_up_after))
-        .build()
-        .context("make an HTTP client")
 }
 
 /// What the store says about one line.
@@ -159,14 +130,6 @@ fn answers(body: &[u8], lines: usize) -> Option<Vec<Answer>> {
     let answers = answers.ok()?;
     let in_order = answers.iter().zip(1..).all(|(answer, line)| answer.line == line);
     (in_order && answers.len() == lines).then_some(answers)
-}
-
-/// An error with its causes: the HTTP client keeps the interesting part inside.
-pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Growing pauses between attempts, and the end of hope.

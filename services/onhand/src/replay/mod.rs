@@ -36,10 +36,12 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::{INTERRUPTED_EXIT, USAGE};
 use crate::output;
+use crate::web;
 pub(crate) use args::Args;
 use args::{check, rejects_path};
-use client::{Endpoint, client};
+use client::Endpoint;
 use feed::{Feed, Kept};
 use findings::Verdict;
 use lane::{Lane, Outcome, Shared};
@@ -50,11 +52,6 @@ use rejects::Rejects;
 use report::{Tally, report};
 use sale::{Layout, Reader, Writer};
 use source::Source;
-
-/// Exit code of a command line that makes no sense (`EX_USAGE`).
-const USAGE: u8 = 64;
-/// Exit code of a run that was told to stop.
-const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     // 1. Understand file and flags before anything is sent.
@@ -83,10 +80,10 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     // 2. Count what will be sold, if asked to.
     let Some(pairs) = openings(&args, &layout, &stop).await? else {
         output::say("interrupted before anything was sent; run the same command again to go on");
-        return Ok(ExitCode::from(INTERRUPTED));
+        return Ok(ExitCode::from(INTERRUPTED_EXIT));
     };
     // 3. Send.
-    let client = client(Duration::from_secs(args.give_up_after))?;
+    let client = web::client(Duration::from_secs(args.give_up_after))?;
     let started = Instant::now();
     let rejects = Rejects::new(rejects_path(&args), header)?;
     let (shared, outcomes, kept) =
@@ -116,7 +113,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
 
 fn interrupted() -> ExitCode {
     output::say("interrupted; run the same command again to go on");
-    ExitCode::from(INTERRUPTED)
+    ExitCode::from(INTERRUPTED_EXIT)
 }
 
 fn reader(args: &Args, layout: Layout) -> Reader {

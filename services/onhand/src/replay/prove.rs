@@ -9,13 +9,11 @@ use serde::de::DeserializeOwned;
 use shared_events::{Sku, StoreId};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{below, causes};
 use super::findings::{Findings, Items, Level, Verdict};
 use super::pairs::Pairs;
+use crate::web::{Page, below, get, page};
 
 const ASK_EVERY: Duration = Duration::from_millis(200);
-/// Items of a page: the most that services give.
-const PAGE: &str = "1000";
 
 /// A store that took part.
 #[derive(Debug)]
@@ -86,11 +84,7 @@ impl Prover {
         let mut items = Items::new();
         let mut after: Option<String> = None;
         loop {
-            let mut url = list.clone();
-            url.query_pairs_mut()
-                .append_pair("limit", PAGE)
-                .extend_pairs(after.iter().map(|after| ("after", after)));
-            let page: Page = self.patiently(url).await?;
+            let page: Page<Item> = self.patiently(page(&list, after.as_ref())).await?;
             items.extend(page.items.into_iter().map(|item| (item.sku, item.level)));
             if page.next.is_none() {
                 return Ok(items);
@@ -111,20 +105,6 @@ impl Prover {
             }
         }
     }
-}
-
-async fn get<T: DeserializeOwned>(client: &Client, url: Url) -> anyhow::Result<T> {
-    let answer = async {
-        let response = client.get(url).send().await?.error_for_status()?;
-        response.json().await
-    };
-    answer.await.map_err(|error: reqwest::Error| anyhow::Error::msg(causes(&error)))
-}
-
-#[derive(Debug, Deserialize)]
-struct Page {
-    items: Vec<Item>,
-    next: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -200,7 +200,7 @@ async fn an_interrupted_run_is_continued() {
     let stop = CancellationToken::new();
     stop.cancel();
     let interrupted = Box::pin(run(chain.args(&file, &["--opening=sum"]), stop)).await.unwrap();
-    assert_eq!(format!("{interrupted:?}"), code(INTERRUPTED));
+    assert_eq!(format!("{interrupted:?}"), code(INTERRUPTED_EXIT));
     assert_eq!(chain.prove(&file).await, code(0));
     chain.end().await;
 }

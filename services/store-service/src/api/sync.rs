@@ -125,7 +125,7 @@ pub(super) async fn replay(
     OptionalJson(body): OptionalJson<SyncBody>,
 ) -> Result<Response, Problem> {
     let head = state.outbox.committed().head.sequence.get();
-    let (from, through) = (body.from.unwrap_or(1), body.through.unwrap_or(head.max(1)));
+    let (from, through) = (body.from.unwrap_or(1), body.through.unwrap_or_else(|| head.max(1)));
     let invalid = |field: &str, detail: String| {
         Err(Problem::new(ErrorCode::InvalidField, detail).field(field))
     };

@@ -236,13 +236,32 @@ impl Journal {
 /// # Errors
 /// [`Error::Broken`] with the first sequence that does not hold, or what keeps it from being read.
 pub fn verify(folder: &Path) -> Result<(Identity, Head), Error> {
-    verify_file(&folder.join(DATABASE))
+    walk(&folder.join(DATABASE), &mut |_| {})
 }
 
-fn verify_file(file: &Path) -> Result<(Identity, Head), Error> {
+/// The same, handing each event on.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn replay(
+    folder: &Path,
+    mut visit: impl FnMut(&RecordedEvent),
+) -> Result<(Identity, Head), Error> {
+    walk(&folder.join(DATABASE), &mut visit)
+}
+
+/// A reader of a journal that is not taken from its writer.
+///
+/// # Errors
+/// [`Error::Open`].
+pub fn reader(folder: &Path) -> Result<Reader, Error> {
+    Reader::open(&folder.join(DATABASE))
+}
+
+fn walk(file: &Path, visit: &mut dyn FnMut(&RecordedEvent)) -> Result<(Identity, Head), Error> {
     let connection = sqlite::open_read_only(file, SCHEMA)?;
     let state = read::state(&connection)?;
-    let (lineage, head) = read::walk(&connection, &state, &mut |_| {})?;
+    let (lineage, head) = read::walk(&connection, &state, visit)?;
     Ok((Identity { store: state.store, lineage }, head))
 }
 

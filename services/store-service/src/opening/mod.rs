@@ -239,22 +239,13 @@ impl Opening {
         let Some(lives) = seen.lives() else {
             return Ok(());
         };
-        let (mut retry, mut events) = (Retry::default(), 0);
-        standing.set(Stage::Refilling { events });
+        let mut retry = Retry::default();
+        let mut refilling = Refilling { journal, standing, refilled, events: 0 };
+        standing.set(Stage::Refilling { events: 0 });
         loop {
-            let after = journal.head().sequence;
-            let mut deliver = |batch: &[RecordedEvent]| {
-                journal.refill(batch)?;
-                batch.iter().for_each(|event| refilled.take(event));
-                events += u64::try_from(batch.len()).unwrap_or_default();
-                standing.set(Stage::Refilling { events });
-                Ok(())
-            };
-            match refill::fetch(self, &lives, after, &mut deliver, cancel) {
-                Ok(read) => {
-                    refilled.progress(read);
-                    return Ok(());
-                }
+            let after = refilling.journal.head().sequence;
+            match refill::fetch(self, &lives, after, &mut refilling, cancel) {
+                Ok(()) => return Ok(()),
                 Err(refill::Halt::Journal(fatal)) => return Err(Halt::Journal(fatal)),
                 Err(refill::Halt::Broker(BrokerError::Cancelled)) => return Err(Halt::Stopped),
                 Err(refill::Halt::Broker(error)) => {
@@ -268,13 +259,33 @@ impl Opening {
     }
 }
 
+/// Puts events that come back where they belong.
+struct Refilling<'a> {
+    journal: &'a mut Journal,
+    standing: &'a Standing,
+    refilled: &'a mut dyn Refilled,
+    events: u64,
+}
+
+impl refill::Sink for Refilling<'_> {
+    fn deliver(&mut self, events: &[RecordedEvent]) -> Result<(), journal::Error> {
+        self.journal.refill(events)?;
+        events.iter().for_each(|event| self.refilled.take(event));
+        self.events += u64::try_from(events.len()).unwrap_or_default();
+        self.standing.set(Stage::Refilling { events: self.events });
+        Ok(())
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        self.refilled.progress(progress);
+    }
+}
+
 /// How many events that were seen are not in the journal.
 pub(crate) fn lost(journal: &Journal, seen: &JournalWitnessed) -> u64 {
-    let lineage = &journal.identity().lineage;
-    let end = lineage
-        .lives(journal.head().sequence)
-        .find(|(life, _)| life.epoch > seen.epoch)
-        .map_or(journal.head().sequence.get(), |(life, _)| life.from.get().saturating_sub(1));
+    let head = journal.head().sequence;
+    let later = journal.identity().lineage.lives(head).find(|(life, _)| life.epoch > seen.epoch);
+    let end = later.map_or_else(|| head.get(), |(life, _)| life.from.get().saturating_sub(1));
     seen.head.get().saturating_sub(end)
 }
 

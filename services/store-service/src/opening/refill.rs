@@ -36,7 +36,13 @@ pub(super) enum Halt {
     Journal(journal::Error),
 }
 
-type Deliver<'a> = &'a mut dyn FnMut(&[RecordedEvent]) -> Result<(), journal::Error>;
+/// Takes what comes back.
+pub(super) trait Sink {
+    /// Events in order, behind those before.
+    fn deliver(&mut self, events: &[RecordedEvent]) -> Result<(), journal::Error>;
+    /// So much has been read.
+    fn progress(&mut self, progress: Progress);
+}
 
 /// Reads the whole topic as it stands now, and delivers the events behind `after` in order, up to the
 /// first that is missing. What was written outside of the journal's lives is left out.
@@ -44,9 +50,9 @@ pub(super) fn fetch(
     opening: &Opening,
     lives: &Lineage,
     after: Sequence,
-    deliver: Deliver<'_>,
+    sink: &mut dyn Sink,
     cancel: &CancellationToken,
-) -> Result<Progress, Halt> {
+) -> Result<(), Halt> {
     let topic = opening.topics.stock_events();
     let opened = ask(&opening.log, cancel, move |log| {
         log.ensure_topics(std::slice::from_ref(&topic))?;
@@ -86,7 +92,8 @@ pub(super) fn fetch(
             }
         });
         let count = polled.map_err(Halt::Broker)?;
-        own.deliver(deliver, EVENTS_PER_BATCH).map_err(Halt::Journal)?;
+        own.deliver(sink, EVENTS_PER_BATCH).map_err(Halt::Journal)?;
+        sink.progress(progress);
         if count > 0 {
             heard = Instant::now();
         } else if heard.elapsed() > SILENCE {
@@ -98,12 +105,12 @@ pub(super) fn fetch(
             info!(store = %opening.store, read = progress.read, of = progress.of, own = progress.own, "fetching lost events");
         }
     }
-    own.deliver(deliver, 1).map_err(Halt::Journal)?;
+    own.deliver(sink, 1).map_err(Halt::Journal)?;
     if let Some(first) = own.pending.keys().next() {
         warn!(store = %opening.store, missing = %own.next, first = %first, behind = own.pending.len(),
             "the broker has later events, but not the next one");
     }
-    Ok(progress)
+    Ok(())
 }
 
 /// This store's events on their way back.
@@ -137,7 +144,7 @@ impl Own<'_> {
     }
 
     /// Delivers what follows without a hole, once there is enough of it.
-    fn deliver(&mut self, deliver: Deliver<'_>, enough: usize) -> Result<(), journal::Error> {
+    fn deliver(&mut self, sink: &mut dyn Sink, enough: usize) -> Result<(), journal::Error> {
         loop {
             let mut batch = Vec::new();
             while batch.len() < EVENTS_PER_BATCH
@@ -152,7 +159,7 @@ impl Own<'_> {
                 self.pending.extend(batch.into_iter().map(|event| (event.id.sequence, event)));
                 return Ok(());
             }
-            deliver(&batch)?;
+            sink.deliver(&batch)?;
         }
     }
 }

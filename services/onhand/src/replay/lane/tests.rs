@@ -10,9 +10,9 @@ use axum::routing::post;
 use csv::ByteRecord;
 use serde_json::{Value, json};
 
-use super::super::client::{base, client};
 use super::super::sale::{Layout, Reader};
 use super::*;
+use crate::web::{base, client};
 
 /// What the fake store does with one request.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,7 @@
 //! `onhand central`: the centre.
 
+mod rebuild;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,7 +113,52 @@ impl Timing {
     }
 }
 
-pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+/// Runs the centre, or builds its view anew.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// The service.
+    Serve(Box<Args>),
+    /// The view anew.
+    Rebuild(Box<rebuild::Args>),
+}
+
+impl clap::Args for Command {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Args::augment_args(command)
+            .subcommand(rebuild::Args::augment_args(clap::Command::new("rebuild")))
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Command {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some((_, given)) => {
+                rebuild::Args::from_arg_matches(given).map(Box::new).map(Self::Rebuild)
+            }
+            None => Args::from_arg_matches(matches).map(Box::new).map(Self::Serve),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve(*args, stop).await,
+        Command::Rebuild(args) => rebuild::run(*args, stop).await,
+    }
+}
+
+async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     if let Err(wrong) = args.timing.check() {
         output::error(&format!("{wrong} (see `onhand central --help`)"));
         return Ok(ExitCode::from(cli::USAGE));

@@ -1,4 +1,7 @@
-//! `onhand store`: one store's service.
+//! `onhand store`: one store's service, and care for its journal.
+
+mod backup;
+mod recover;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -70,6 +73,51 @@ pub(crate) struct Args {
     broker: Broker,
 }
 
+/// Runs a store's service, or looks after its journal.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// The service.
+    Serve(Box<Args>),
+    /// An online copy.
+    Backup(backup::Args),
+    /// What was lost, from the broker.
+    Recover(Box<recover::Args>),
+}
+
+const BACKUP: &str = "backup";
+const RECOVER: &str = "recover";
+
+impl clap::Args for Command {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Args::augment_args(command)
+            .subcommand(backup::Args::augment_args(clap::Command::new(BACKUP)))
+            .subcommand(recover::Args::augment_args(clap::Command::new(RECOVER)))
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Command {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some((BACKUP, given)) => backup::Args::from_arg_matches(given).map(Self::Backup),
+            Some((_, given)) => {
+                recover::Args::from_arg_matches(given).map(Box::new).map(Self::Recover)
+            }
+            None => Args::from_arg_matches(matches).map(Box::new).map(Self::Serve),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// What a store does before it writes: a restored or copied journal does not know that it is one.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Witness {
@@ -104,7 +152,15 @@ impl From<Policy> for Unwitnessed {
     }
 }
 
-pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve(*args, stop).await,
+        Command::Backup(args) => backup::run(&args),
+        Command::Recover(args) => recover::run(*args, stop).await,
+    }
+}
+
+async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let config = Config {
         store: args.store_id,
         data_dir: args.data_dir,
