@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
 use service_kit::sqlite;
 
 use super::{DATABASE, Error, Head, Identity, SCHEMA, walk};
@@ -31,9 +33,13 @@ pub fn backup(folder: &Path, file: &Path) -> Result<(Identity, Head), Error> {
     outcome
 }
 
-fn copy(connection: &rusqlite::Connection, file: &Path) -> Result<(Identity, Head), Error> {
-    // Reads one snapshot, however long it takes and whatever the store writes meanwhile.
-    connection.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
+fn copy(connection: &Connection, file: &Path) -> Result<(Identity, Head), Error> {
+    let mut target = Connection::open(file)?;
+    // All pages in one step: one snapshot, whatever the store writes meanwhile.
+    Backup::new(connection, &mut target)?.step(-1)?;
+    // One file is all there is to a copy.
+    target.pragma_update(None, "journal_mode", "DELETE")?;
+    drop(target);
     walk(file, &mut |_| {})
 }
 
