@@ -1,4 +1,9 @@
-//! What the centre may claim about a store's numbers.
+//! What the centre may claim about a store's numbers, and since when.
+//!
+//! Judged by what the observer itself saw arrive, on its own steady clock. No clock of a store or a
+//! broker is asked, so none can make a number look fresher than it is.
+
+use crate::availability::StalenessBuffer;
 
 /// How far a store's numbers can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +13,7 @@ pub enum Freshness {
     /// Alive, and everything it reported is applied.
     Fresh,
     /// Alive, but its numbers here are known not to be its own: its journal went back behind what it
-    /// once reported, or everything is applied and the digests differ.
+    /// once reported, or what was applied does not give the digest it reported.
     Diverged,
     /// Alive, and this many events behind.
     Lagging {
@@ -19,50 +24,72 @@ pub enum Freshness {
     Stale,
     /// Out of contact: not sold online.
     Dark,
+    /// An operator has said that it does not sell online.
+    SwitchedOff,
 }
 
-/// When silence becomes `Stale`, and when `Dark`.
+/// When silence becomes `Stale`, and when `Dark`; and what a stale store keeps back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FreshnessBounds {
     /// Milliseconds without a heartbeat.
     pub stale_after_ms: u64,
     /// Milliseconds without a heartbeat.
     pub dark_after_ms: u64,
+    /// Units of each item that a stale store keeps back.
+    pub buffer: StalenessBuffer,
 }
 
 impl Default for FreshnessBounds {
     fn default() -> Self {
-        Self { stale_after_ms: 5_000, dark_after_ms: 60_000 }
+        Self { stale_after_ms: 5_000, dark_after_ms: 60_000, buffer: StalenessBuffer::default() }
     }
 }
 
+/// What an observer has seen of a store, by its own steady clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Milliseconds since the observer started.
+    pub since_start_ms: u64,
+    /// Milliseconds since the last live heartbeat arrived; `None` when none did.
+    pub since_heartbeat_ms: Option<u64>,
+    /// Events the store reported that are not applied.
+    pub lag_events: u64,
+    /// Whether its numbers are known not to be its own.
+    pub diverged: bool,
+}
+
+/// A state, and for how long it has held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The state.
+    pub freshness: Freshness,
+    /// Milliseconds since a bound was passed, or since the observer started for `Unknown`; `None` for a
+    /// store that is in contact: that began when somebody saw it change.
+    pub for_ms: Option<u64>,
+}
+
 impl Freshness {
-    /// Judges a store by the time since its last live heartbeat and the events it is behind.
+    /// Judges a store by what was seen of it.
     ///
-    /// `since_start_ms` is the age of the observer: a centre that has itself watched in silence for
-    /// long enough may say `Stale` or `Dark`, a new one may not say anything.
+    /// An observer that has itself watched in silence for long enough may say `Stale` or `Dark`; a new
+    /// one may not say anything.
     #[must_use]
-    pub fn judge(
-        bounds: FreshnessBounds,
-        since_heartbeat_ms: Option<u64>,
-        since_start_ms: u64,
-        lag_events: u64,
-        diverged: bool,
-    ) -> Self {
-        let silence_ms = since_heartbeat_ms.unwrap_or(since_start_ms);
-        if silence_ms >= bounds.dark_after_ms {
-            Self::Dark
-        } else if silence_ms >= bounds.stale_after_ms {
-            Self::Stale
-        } else if since_heartbeat_ms.is_none() {
-            Self::Unknown
-        } else if diverged {
-            Self::Diverged
-        } else if lag_events > 0 {
-            Self::Lagging { events: lag_events }
+    pub fn judge(bounds: FreshnessBounds, seen: Observed) -> Verdict {
+        let silence_ms = seen.since_heartbeat_ms.unwrap_or(seen.since_start_ms);
+        let (freshness, for_ms) = if let Some(ms) = silence_ms.checked_sub(bounds.dark_after_ms) {
+            (Self::Dark, Some(ms))
+        } else if let Some(ms) = silence_ms.checked_sub(bounds.stale_after_ms) {
+            (Self::Stale, Some(ms))
+        } else if seen.since_heartbeat_ms.is_none() {
+            (Self::Unknown, Some(seen.since_start_ms))
+        } else if seen.diverged {
+            (Self::Diverged, None)
+        } else if seen.lag_events > 0 {
+            (Self::Lagging { events: seen.lag_events }, None)
         } else {
-            Self::Fresh
-        }
+            (Self::Fresh, None)
+        };
+        Verdict { freshness, for_ms }
     }
 
     /// The state's name on the wire.
@@ -75,13 +102,33 @@ impl Freshness {
             Self::Lagging { .. } => "lagging",
             Self::Stale => "stale",
             Self::Dark => "dark",
+            Self::SwitchedOff => "switchedOff",
+        }
+    }
+
+    /// The names of all states, the least doubtful first.
+    pub const NAMES: [&str; 7] =
+        ["fresh", "lagging", "unknown", "stale", "diverged", "dark", "switchedOff"];
+
+    /// How much is to be doubted: 0 for `Fresh`. It orders stores to be asked, and finds the worst of
+    /// those behind a sum.
+    #[must_use]
+    pub const fn doubt(self) -> u8 {
+        match self {
+            Self::Fresh => 0,
+            Self::Lagging { .. } => 1,
+            Self::Unknown => 2,
+            Self::Stale => 3,
+            Self::Diverged => 4,
+            Self::Dark => 5,
+            Self::SwitchedOff => 6,
         }
     }
 
     /// Whether the store's units may be offered online.
     #[must_use]
     pub const fn sellable(self) -> bool {
-        !matches!(self, Self::Dark)
+        !matches!(self, Self::Dark | Self::SwitchedOff)
     }
 }
 
@@ -90,34 +137,53 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(since_heartbeat_ms: Option<u64>, since_start_ms: u64, lag: u64, expected: Freshness) {
-        let bounds = FreshnessBounds::default();
-        let judged = Freshness::judge(bounds, since_heartbeat_ms, since_start_ms, lag, false);
-        assert_eq!(judged, expected);
+    fn check(
+        since_heartbeat_ms: Option<u64>,
+        since_start_ms: u64,
+        lag_events: u64,
+        freshness: Freshness,
+        for_ms: Option<u64>,
+    ) {
+        let seen = Observed { since_start_ms, since_heartbeat_ms, lag_events, diverged: false };
+        let judged = Freshness::judge(FreshnessBounds::default(), seen);
+        assert_eq!(judged, Verdict { freshness, for_ms });
     }
 
     #[test]
     fn a_centre_that_just_started_claims_nothing() {
-        check(None, 10, 0, Freshness::Unknown);
+        check(None, 10, 0, Freshness::Unknown, Some(10));
     }
 
     #[test]
     fn silence_is_stale_then_dark_even_when_nothing_was_ever_heard() {
-        check(None, 5_000, 0, Freshness::Stale);
-        check(Some(5_000), 9_000, 0, Freshness::Stale);
-        check(None, 60_000, 0, Freshness::Dark);
-        check(Some(60_000), 90_000, 3, Freshness::Dark);
+        check(None, 5_000, 0, Freshness::Stale, Some(0));
+        check(Some(5_007), 9_000, 0, Freshness::Stale, Some(7));
+        check(None, 60_000, 0, Freshness::Dark, Some(0));
+        check(Some(60_001), 90_000, 3, Freshness::Dark, Some(1));
     }
 
     #[test]
     fn a_store_that_contradicts_itself_is_never_fresh() {
-        let judged = Freshness::judge(FreshnessBounds::default(), Some(0), 90_000, 0, true);
-        assert_eq!(judged, Freshness::Diverged);
+        let seen = Observed { since_heartbeat_ms: Some(0), diverged: true, ..Observed::default() };
+        let judged = Freshness::judge(FreshnessBounds::default(), seen);
+        assert_eq!(judged.freshness, Freshness::Diverged);
     }
 
     #[test]
     fn a_live_store_is_fresh_only_when_everything_is_applied() {
-        check(Some(4_999), 90_000, 0, Freshness::Fresh);
-        check(Some(0), 90_000, 7, Freshness::Lagging { events: 7 });
+        check(Some(4_999), 90_000, 0, Freshness::Fresh, None);
+        check(Some(0), 90_000, 7, Freshness::Lagging { events: 7 }, None);
+    }
+
+    #[test]
+    fn states_are_ordered_by_doubt_and_the_last_two_are_not_sold_from() {
+        let lagging = Freshness::Lagging { events: 1 };
+        use Freshness::{Dark, Diverged, Fresh, Stale, SwitchedOff, Unknown};
+        let all = [Fresh, lagging, Unknown, Stale, Diverged, Dark, SwitchedOff];
+        for (state, place) in all.into_iter().zip(0_u8..) {
+            assert_eq!(state.doubt(), place, "{state:?}");
+            assert_eq!(state.name(), Freshness::NAMES[usize::from(place)]);
+            assert_eq!(state.sellable(), place < 5, "{state:?}");
+        }
     }
 }
