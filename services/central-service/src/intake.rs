@@ -9,7 +9,7 @@ use service_kit::retry::Retry;
 use shared_events::EventId;
 use shared_events::topic::{TopicSpec, Topics};
 use shared_events::wire::{
-    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_safety_stock, header,
+    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_policy, header,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -204,7 +204,7 @@ impl Intake {
                     batch.heartbeats.push((heartbeat, received.offset >= *live_from));
                 }),
                 Kind::Policies => {
-                    decode_safety_stock(&received.record).map(|policy| batch.policies.push(policy))
+                    decode_policy(&received.record).map(|policy| batch.policies.push(policy))
                 }
             };
             match undecodable {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use event_log::{Position, Publication};
 use inventory_core::StockItem;
-use shared_events::policy::SafetyStock;
+use shared_events::policy::Policy;
 use shared_events::topic::Topics;
 use shared_events::wire::encode_command;
 use shared_events::{
@@ -35,7 +35,7 @@ pub struct Batch {
     /// anything about now.
     pub heartbeats: Vec<(Heartbeat, bool)>,
     /// What the chain has decided about its stock.
-    pub policies: Vec<SafetyStock>,
+    pub policies: Vec<Policy>,
     /// Everything that was there when the intake began to listen has been read, this batch included.
     pub caught_up: bool,
     /// Records for the dead-letter topic.
@@ -120,6 +120,7 @@ impl Projection {
         for (sku, level) in levels {
             let store = view.store_mut(level.store);
             store.digest = store.digest.replace(&sku, &StockItem::default(), &level.item());
+            store.trail.begin((level.epoch, level.sequence));
             view.model.put(level.store, &sku, Some(level), Vec::new());
         }
         for (store, sku, key, change) in commitments {
@@ -198,12 +199,19 @@ impl Projection {
         event: &RecordedEvent,
     ) {
         let known = item.level.or_else(|| model.level(index, &event.sku));
-        if let Some(level) = newer(index, event, known.as_ref()) {
+        let at = (event.id.epoch, event.id.sequence);
+        if let Some(store) = stores.get_mut(index.place())
+            && let Some(level) = level(index, event)
+        {
             let before = known.map_or_else(StockItem::default, |level| level.item());
-            if let Some(store) = stores.get_mut(index.place()) {
+            // The newest sequence wins.
+            if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+                store.trail.passed_over(at, &event.sku, &level.item());
+            } else {
                 store.digest = store.digest.replace(&event.sku, &before, &level.item());
+                store.trail.changed(at, &event.sku, &before, &level.item());
+                item.level = Some(level);
             }
-            item.level = Some(level);
         }
         item.changes.extend(commitment(event));
     }
@@ -379,13 +387,8 @@ fn commitment(event: &RecordedEvent) -> Option<(AskKey, Change)> {
     Some((key, change))
 }
 
-/// The level an event leads to, unless it leads to none or a newer one is known: the newest sequence
-/// wins.
-fn newer(store: StoreIndex, event: &RecordedEvent, known: Option<&Level>) -> Option<Level> {
-    let at = (event.id.epoch, event.id.sequence);
-    if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
-        return None;
-    }
+/// The level an event leads to, unless it leads to none.
+fn level(store: StoreIndex, event: &RecordedEvent) -> Option<Level> {
     let levels = event.event.levels()?;
     Some(Level {
         store,

@@ -16,10 +16,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use inventory_core::safety_stock::SafetyStocks;
-use inventory_core::{Digest, Freshness, FreshnessBounds, StockItem, Terms};
-use shared_events::policy::SafetyStock;
-use shared_events::{Epoch, Location, Sequence, Sku, StoreId, Version};
+use inventory_core::selling::SellingSwitches;
+use inventory_core::{Digest, Freshness, FreshnessBounds, Observed, StockItem, Terms, Verdict};
+use shared_events::policy::{Policy, Selling};
+use shared_events::{Epoch, Location, Sequence, Sku, StoreId, Timestamp, Version};
 
+use crate::clock::now;
 use crate::commitments::{AskKey, Change, Commitments};
 use crate::store::Witness;
 
@@ -101,8 +103,16 @@ pub struct Seen {
     pub view: Arc<StoreView>,
     /// The verdict.
     pub freshness: Freshness,
+    /// The verdict if no operator had switched the store off.
+    pub contact: Freshness,
+    /// Since when the verdict holds, by the clock that the centre had when it started.
+    pub since: Timestamp,
     /// Milliseconds since the last live heartbeat; `None` when there was none since the centre started.
     pub age_ms: Option<u64>,
+    /// Units of each item kept back because the store is stale.
+    pub staleness: i64,
+    /// What an operator said, where one switched it off.
+    pub switched_off: Option<Selling>,
 }
 
 /// Shards keep readers of one item out of the way of a write to another.
@@ -126,10 +136,18 @@ impl Items {
     }
 }
 
+/// A store, and since when what is said of it is said while it is in contact.
+#[derive(Debug, Clone)]
+struct Known {
+    view: Arc<StoreView>,
+    /// In milliseconds since the centre started.
+    changed_ms: u64,
+}
+
 /// The stores, and where each one's place is.
 #[derive(Debug, Default)]
 struct Stores {
-    views: Vec<Arc<StoreView>>,
+    known: Vec<Known>,
     by_id: HashMap<StoreId, StoreIndex>,
 }
 
@@ -140,9 +158,12 @@ pub struct ReadModel {
     hasher: RandomState,
     stores: RwLock<Stores>,
     safety_stocks: RwLock<SafetyStocks>,
+    selling: RwLock<SellingSwitches>,
     caught_up: AtomicBool,
     bounds: FreshnessBounds,
     started: Instant,
+    /// The wall clock then: from it on, moments are counted by the steady one.
+    started_at: Timestamp,
 }
 
 impl ReadModel {
@@ -154,9 +175,11 @@ impl ReadModel {
             hasher: RandomState::new(),
             stores: RwLock::default(),
             safety_stocks: RwLock::default(),
+            selling: RwLock::default(),
             caught_up: AtomicBool::new(false),
             bounds,
             started: Instant::now(),
+            started_at: now(),
         }
     }
 
@@ -216,19 +239,26 @@ impl ReadModel {
     /// All stores and how far each can be believed now, in order of their index.
     #[must_use]
     pub fn stores(&self) -> Vec<Seen> {
-        let views = read(&self.stores).views.clone();
-        views.into_iter().map(|view| self.seen(view)).collect()
+        let known = read(&self.stores).known.clone();
+        let switches = read(&self.selling);
+        known.into_iter().map(|known| self.seen(known, &switches)).collect()
     }
 
     /// A store by its name, and how far it can be believed now.
     #[must_use]
     pub fn store(&self, id: &StoreId) -> Option<(StoreIndex, Seen)> {
-        let (index, view) = {
+        let (index, known) = {
             let stores = read(&self.stores);
             let index = *stores.by_id.get(id)?;
-            (index, Arc::clone(stores.views.get(index.place())?))
+            (index, stores.known.get(index.place())?.clone())
         };
-        Some((index, self.seen(view)))
+        Some((index, self.seen(known, &read(&self.selling))))
+    }
+
+    /// When silence becomes stale, and when dark.
+    #[must_use]
+    pub const fn bounds(&self) -> FreshnessBounds {
+        self.bounds
     }
 
     /// Whether everything that was written while this centre was away has been read: what is not
@@ -242,7 +272,7 @@ impl ReadModel {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let stores = read(&self.stores);
-        stores.views.iter().all(|view| view.heard_at.is_some() && view.missing == 0)
+        stores.known.iter().all(|known| known.view.heard_at.is_some() && known.view.missing == 0)
     }
 
     pub(crate) fn caught_up(&self) {
@@ -260,16 +290,43 @@ impl ReadModel {
         look(&read(&self.safety_stocks))
     }
 
-    fn seen(&self, view: Arc<StoreView>) -> Seen {
-        let age_ms = view.heard_at.map(elapsed_ms);
-        let freshness = Freshness::judge(
-            self.bounds,
-            age_ms,
-            elapsed_ms(self.started),
-            view.missing,
-            view.diverged,
-        );
-        Seen { view, freshness, age_ms }
+    /// Which stores operators have switched on and off.
+    pub fn selling<T>(&self, look: impl FnOnce(&SellingSwitches) -> T) -> T {
+        look(&read(&self.selling))
+    }
+
+    fn seen(&self, Known { view, changed_ms }: Known, switches: &SellingSwitches) -> Seen {
+        let now_ms = self.steady_ms(Instant::now());
+        let Verdict { freshness: contact, since_ms } = self.judge(&view, changed_ms, now_ms);
+        let staleness = match contact {
+            Freshness::Stale => self.bounds.buffer.units(now_ms.saturating_sub(since_ms)),
+            _ => 0,
+        };
+        let heard_ms = view.heard_at.map(|heard| self.steady_ms(heard));
+        let switched_off = switches.get(&view.id).filter(|said| !said.enabled).cloned();
+        let (freshness, since) = match &switched_off {
+            Some(said) => (Freshness::SwitchedOff, said.changed_at),
+            None => (contact, self.started_at.plus_millis(since_ms)),
+        };
+        let age_ms = heard_ms.map(|heard_ms| now_ms.saturating_sub(heard_ms));
+        Seen { view, freshness, contact, since, age_ms, staleness, switched_off }
+    }
+
+    fn judge(&self, view: &StoreView, changed_ms: u64, now_ms: u64) -> Verdict {
+        let seen = Observed {
+            now_ms,
+            heard_ms: view.heard_at.map(|heard| self.steady_ms(heard)),
+            changed_ms,
+            lag_events: view.missing,
+            diverged: view.diverged,
+        };
+        Freshness::judge(self.bounds, seen)
+    }
+
+    /// A moment in milliseconds since the centre started.
+    fn steady_ms(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Shows a level and the changes of its commitments together.
@@ -310,18 +367,26 @@ impl ReadModel {
     }
 
     pub(crate) fn put_store(&self, index: StoreIndex, view: StoreView) {
+        let now_ms = self.steady_ms(Instant::now());
+        let verdict = |view: &StoreView| self.judge(view, now_ms, now_ms).freshness.name();
         let mut stores = write(&self.stores);
         stores.by_id.insert(view.id.clone(), index);
-        let view = Arc::new(view);
-        match stores.views.get_mut(index.place()) {
-            Some(known) => *known = view,
-            None => stores.views.push(view),
+        let before = stores.known.get_mut(index.place());
+        let same = before.as_ref().filter(|known| verdict(&known.view) == verdict(&view));
+        let changed_ms = same.map_or(now_ms, |known| known.changed_ms);
+        let known = Known { view: Arc::new(view), changed_ms };
+        match before {
+            Some(before) => *before = known,
+            None => stores.known.push(known),
         }
     }
 
-    /// Takes a policy; `false` when a later one of its scope is known.
-    pub(crate) fn put_safety_stock(&self, policy: SafetyStock) -> bool {
-        write(&self.safety_stocks).put(policy)
+    /// Takes a policy; `false` when a later one of its scope, or of its store, is known.
+    pub(crate) fn put_policy(&self, policy: Policy) -> bool {
+        match policy {
+            Policy::SafetyStock(policy) => write(&self.safety_stocks).put(policy),
+            Policy::Selling(policy) => write(&self.selling).put(policy),
+        }
     }
 
     fn shard(&self, sku: &Sku) -> &RwLock<Items> {
@@ -346,6 +411,7 @@ fn shelf(
         expired: commitments.map_or(0, |all| all.expired_units(now_ms)),
         holds: commitments.map_or(0, |all| all.holds(now_ms)),
         safety_stock: policy.and_then(|policy| policy.units).unwrap_or_default(),
+        staleness: seen.staleness,
         sellable: seen.freshness.sellable(),
     };
     Shelf { store, level, terms }
@@ -357,8 +423,4 @@ fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn elapsed_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

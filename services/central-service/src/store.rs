@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use inventory_core::{Digest, SequenceTracker};
+use inventory_core::{Digest, DigestTrail, SequenceTracker};
 use shared_events::command::{CommandEnvelope, ReplayEvents};
 use shared_events::{
     CommandId, Epoch, Heartbeat, Location, Sequence, StoreCommand, StoreId, Timestamp,
@@ -35,6 +35,7 @@ pub(crate) struct Store {
     pub(crate) witness: Witness,
     pub(crate) trackers: HashMap<Epoch, SequenceTracker>,
     pub(crate) digest: Digest,
+    pub(crate) trail: DigestTrail,
     heard_at: Option<Instant>,
     location: Option<Location>,
     /// Its journal is behind what it once reported: another journal, or one that lost its end.
@@ -49,6 +50,7 @@ impl Store {
             witness: Witness::default(),
             trackers: HashMap::new(),
             digest: Digest::default(),
+            trail: DigestTrail::default(),
             heard_at: None,
             location: None,
             went_back: false,
@@ -75,6 +77,7 @@ impl Store {
                 head_hash: heartbeat.head_hash.clone(),
                 digest: heartbeat.digest.clone(),
             };
+            self.trail.forget_before((heartbeat.epoch, heartbeat.head));
         }
     }
 
@@ -115,12 +118,13 @@ impl Store {
         }
     }
 
-    /// Whether the store's levels here are known not to be its own: its journal went back, or
-    /// exactly what it reported is applied and the digests differ.
+    /// Whether the store's levels here are known not to be its own: its journal went back, or all that
+    /// it reported is applied and the digests differ at the place it reported.
     fn diverged(&self) -> bool {
         let Witness { epoch, head, digest, .. } = &self.witness;
-        let exactly = self.trackers.get(epoch).is_some_and(|tracker| tracker.is_exactly(*head));
-        self.went_back || (exactly && *digest != self.digest.to_string())
+        let applied = self.missing() == 0 && self.trackers.contains_key(epoch);
+        let here = self.trail.back_to((*epoch, *head), self.digest);
+        self.went_back || (applied && here.is_some_and(|here| *digest != here.to_string()))
     }
 
     fn missing(&self) -> u64 {

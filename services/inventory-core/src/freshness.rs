@@ -45,27 +45,30 @@ impl Default for FreshnessBounds {
     }
 }
 
-/// What an observer has seen of a store, by its own steady clock.
+/// What an observer has seen of a store. All moments are milliseconds since the observer started, by
+/// its own steady clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// Milliseconds since the observer started.
-    pub since_start_ms: u64,
-    /// Milliseconds since the last live heartbeat arrived; `None` when none did.
-    pub since_heartbeat_ms: Option<u64>,
+    /// Now.
+    pub now_ms: u64,
+    /// When the last live heartbeat arrived; `None` when none did.
+    pub heard_ms: Option<u64>,
+    /// Since when what follows says what it says.
+    pub changed_ms: u64,
     /// Events the store reported that are not applied.
     pub lag_events: u64,
     /// Whether its numbers are known not to be its own.
     pub diverged: bool,
 }
 
-/// A state, and for how long it has held.
+/// A state, and since when it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     /// The state.
     pub freshness: Freshness,
-    /// Milliseconds since a bound was passed, or since the observer started for `Unknown`; `None` for a
-    /// store that is in contact: that began when somebody saw it change.
-    pub for_ms: Option<u64>,
+    /// When a bound was passed, when the observer started for `Unknown`, or when what was seen of a
+    /// store in contact changed to this; in milliseconds since the observer started.
+    pub since_ms: u64,
 }
 
 impl Freshness {
@@ -75,21 +78,23 @@ impl Freshness {
     /// one may not say anything.
     #[must_use]
     pub fn judge(bounds: FreshnessBounds, seen: Observed) -> Verdict {
-        let silence_ms = seen.since_heartbeat_ms.unwrap_or(seen.since_start_ms);
-        let (freshness, for_ms) = if let Some(ms) = silence_ms.checked_sub(bounds.dark_after_ms) {
-            (Self::Dark, Some(ms))
-        } else if let Some(ms) = silence_ms.checked_sub(bounds.stale_after_ms) {
-            (Self::Stale, Some(ms))
-        } else if seen.since_heartbeat_ms.is_none() {
-            (Self::Unknown, Some(seen.since_start_ms))
+        let silent_since_ms = seen.heard_ms.unwrap_or_default();
+        let dark_ms = silent_since_ms.saturating_add(bounds.dark_after_ms);
+        let stale_ms = silent_since_ms.saturating_add(bounds.stale_after_ms);
+        let (freshness, since_ms) = if seen.now_ms >= dark_ms {
+            (Self::Dark, dark_ms)
+        } else if seen.now_ms >= stale_ms {
+            (Self::Stale, stale_ms)
+        } else if seen.heard_ms.is_none() {
+            (Self::Unknown, 0)
         } else if seen.diverged {
-            (Self::Diverged, None)
+            (Self::Diverged, seen.changed_ms)
         } else if seen.lag_events > 0 {
-            (Self::Lagging { events: seen.lag_events }, None)
+            (Self::Lagging { events: seen.lag_events }, seen.changed_ms)
         } else {
-            (Self::Fresh, None)
+            (Self::Fresh, seen.changed_ms)
         };
-        Verdict { freshness, for_ms }
+        Verdict { freshness, since_ms }
     }
 
     /// The state's name on the wire.
@@ -136,43 +141,45 @@ impl Freshness {
 mod tests {
     use super::*;
 
+    const CHANGED: u64 = 88_000;
+
     #[track_caller]
     fn check(
-        since_heartbeat_ms: Option<u64>,
-        since_start_ms: u64,
+        heard_ms: Option<u64>,
+        now_ms: u64,
         lag_events: u64,
         freshness: Freshness,
-        for_ms: Option<u64>,
+        since_ms: u64,
     ) {
-        let seen = Observed { since_start_ms, since_heartbeat_ms, lag_events, diverged: false };
+        let seen = Observed { now_ms, heard_ms, changed_ms: CHANGED, lag_events, diverged: false };
         let judged = Freshness::judge(FreshnessBounds::default(), seen);
-        assert_eq!(judged, Verdict { freshness, for_ms });
+        assert_eq!(judged, Verdict { freshness, since_ms });
     }
 
     #[test]
     fn a_centre_that_just_started_claims_nothing() {
-        check(None, 10, 0, Freshness::Unknown, Some(10));
+        check(None, 10, 0, Freshness::Unknown, 0);
     }
 
     #[test]
     fn silence_is_stale_then_dark_even_when_nothing_was_ever_heard() {
-        check(None, 5_000, 0, Freshness::Stale, Some(0));
-        check(Some(5_007), 9_000, 0, Freshness::Stale, Some(7));
-        check(None, 60_000, 0, Freshness::Dark, Some(0));
-        check(Some(60_001), 90_000, 3, Freshness::Dark, Some(1));
+        check(None, 5_000, 0, Freshness::Stale, 5_000);
+        check(Some(4_000), 9_007, 0, Freshness::Stale, 9_000);
+        check(None, 60_000, 0, Freshness::Dark, 60_000);
+        check(Some(30_000), 90_001, 3, Freshness::Dark, 90_000);
     }
 
     #[test]
     fn a_store_that_contradicts_itself_is_never_fresh() {
-        let seen = Observed { since_heartbeat_ms: Some(0), diverged: true, ..Observed::default() };
+        let seen = Observed { heard_ms: Some(0), diverged: true, ..Observed::default() };
         let judged = Freshness::judge(FreshnessBounds::default(), seen);
         assert_eq!(judged.freshness, Freshness::Diverged);
     }
 
     #[test]
     fn a_live_store_is_fresh_only_when_everything_is_applied() {
-        check(Some(4_999), 90_000, 0, Freshness::Fresh, None);
-        check(Some(0), 90_000, 7, Freshness::Lagging { events: 7 }, None);
+        check(Some(90_000), 94_999, 0, Freshness::Fresh, CHANGED);
+        check(Some(90_000), 90_000, 7, Freshness::Lagging { events: 7 }, CHANGED);
     }
 
     #[test]

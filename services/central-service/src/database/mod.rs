@@ -25,7 +25,12 @@ pub use write::Write;
 
 const SCHEMA: Schema = Schema {
     application_id: 0x4f6e_6832,
-    layouts: &[include_str!("layout-1.sql"), include_str!("layout-2.sql")],
+    layouts: &[
+        include_str!("layout-1.sql"),
+        include_str!("layout-2.sql"),
+        include_str!("layout-3.sql"),
+        include_str!("layout-4.sql"),
+    ],
 };
 const DATABASE: &str = "central.db";
 
