@@ -79,6 +79,8 @@ pub struct StoreView {
     pub digest: Digest,
     /// Whether its levels here are known not to be its own.
     pub diverged: bool,
+    /// Whether they could be compared with what it last reported.
+    pub compared: bool,
     /// When its last live heartbeat arrived.
     pub heard_at: Option<Instant>,
     /// Where the shop is, when it said so.
@@ -319,6 +321,7 @@ impl ReadModel {
             changed_ms,
             lag_events: view.missing,
             diverged: view.diverged,
+            compared: view.compared,
         };
         Freshness::judge(self.bounds, seen)
     }

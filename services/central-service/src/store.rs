@@ -112,19 +112,21 @@ impl Store {
             applied_through: self.applied_through(),
             missing: self.missing(),
             digest: self.digest,
-            diverged: self.diverged(),
+            // Another journal than the one it reported, or other levels.
+            diverged: self.went_back || self.agrees() == Some(false),
+            compared: self.agrees().is_some(),
             heard_at: self.heard_at,
             location: self.location,
         }
     }
 
-    /// Whether the store's levels here are known not to be its own: its journal went back, or all that
-    /// it reported is applied and the digests differ at the place it reported.
-    fn diverged(&self) -> bool {
+    /// Whether the levels here give the digest that the store reported, at the place it reported; `None`
+    /// while that cannot be told.
+    fn agrees(&self) -> Option<bool> {
         let Witness { epoch, head, digest, .. } = &self.witness;
-        let applied = self.missing() == 0 && self.trackers.contains_key(epoch);
-        let here = self.trail.back_to((*epoch, *head), self.digest);
-        self.went_back || (applied && here.is_some_and(|here| *digest != here.to_string()))
+        let applied = epoch.get() > 0 && self.missing() == 0;
+        let here = self.trail.back_to((*epoch, *head), self.digest).filter(|_| applied)?;
+        Some(*digest == here.to_string())
     }
 
     fn missing(&self) -> u64 {

@@ -14,9 +14,9 @@ use crate::stock_item::StockItem;
 /// A place in all lives of a journal.
 pub type Place = (Epoch, Sequence);
 
-/// Changes kept at most. A store reports its head once a second; with more events than this between
-/// two reports nothing is compared until the next one.
-pub const MAX_CHANGES: usize = 2_048;
+/// Changes kept at most. A store reports its head once a second; with more events than this beyond what
+/// it reported nothing can be compared until the next report.
+pub const MAX_CHANGES: usize = 16_384;
 
 /// What an event did to an item, as hashes.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,8 @@ struct Change {
 #[derive(Debug, Clone, Default)]
 pub struct DigestTrail {
     changes: BTreeMap<Place, Change>,
+    /// Nobody will ask for a place before this one.
+    reported: Place,
     /// How the shelf was before this place is not known.
     from: Place,
 }
@@ -42,6 +44,9 @@ impl DigestTrail {
 
     /// An event changed an item: the newest one of that item so far.
     pub fn changed(&mut self, at: Place, sku: &Sku, before: &StockItem, after: &StockItem) {
+        if at <= self.reported {
+            return;
+        }
         let (before, after) = (item_hash(sku, before), item_hash(sku, after));
         self.changes.insert(at, Change { sku: sku_hash(sku), before, after });
         if self.changes.len() > MAX_CHANGES
@@ -59,12 +64,15 @@ impl DigestTrail {
         // Where the newer change is forgotten, so is everything that would be asked about this one.
         if let Some((_, next)) = next {
             let before = std::mem::replace(&mut next.before, after);
-            self.changes.insert(at, Change { sku: of, before, after });
+            if at > self.reported {
+                self.changes.insert(at, Change { sku: of, before, after });
+            }
         }
     }
 
     /// The store has reported this place: nobody will ask for an earlier one.
     pub fn forget_before(&mut self, place: Place) {
+        self.reported = self.reported.max(place);
         while let Some(oldest) = self.changes.first_entry()
             && *oldest.key() <= place
         {
@@ -129,8 +137,11 @@ mod tests {
         for (place, x) in [(4, 1), (5, 2), (6, 2), (7, 3)] {
             assert_eq!(trail.back_to(at(place), now), Some(shelf(x, 4)), "at {place}");
         }
+        trail.forget_before(at(6));
+        trail.passed_over(at(6), &sku("X"), &item(9));
+        assert_eq!(trail.back_to(at(6), now), Some(shelf(9, 4)), "also right where it reported");
         trail.forget_before(at(7));
-        trail.passed_over(at(6), &sku("X"), &item(2));
+        trail.passed_over(at(4), &sku("X"), &item(8));
         assert_eq!(trail.back_to(at(7), now), Some(now));
     }
 

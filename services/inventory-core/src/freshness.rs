@@ -8,9 +8,9 @@ use crate::availability::StalenessBuffer;
 /// How far a store's numbers can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// No heartbeat seen since this centre started: it does not know.
+    /// No heartbeat seen since this centre started, or none that could be compared yet: it does not know.
     Unknown,
-    /// Alive, and everything it reported is applied.
+    /// Alive, everything it reported is applied, and that gives the digest it reported.
     Fresh,
     /// Alive, but its numbers here are known not to be its own: its journal went back behind what it
     /// once reported, or what was applied does not give the digest it reported.
@@ -59,6 +59,8 @@ pub struct Observed {
     pub lag_events: u64,
     /// Whether its numbers are known not to be its own.
     pub diverged: bool,
+    /// Whether they were compared with what it reported; without that nobody knows.
+    pub compared: bool,
 }
 
 /// A state, and since when it holds.
@@ -91,6 +93,8 @@ impl Freshness {
             (Self::Diverged, seen.changed_ms)
         } else if seen.lag_events > 0 {
             (Self::Lagging { events: seen.lag_events }, seen.changed_ms)
+        } else if !seen.compared {
+            (Self::Unknown, seen.changed_ms)
         } else {
             (Self::Fresh, seen.changed_ms)
         };
@@ -142,6 +146,14 @@ mod tests {
     use super::*;
 
     const CHANGED: u64 = 88_000;
+    const COMPARED: Observed = Observed {
+        now_ms: 0,
+        heard_ms: Some(0),
+        changed_ms: 0,
+        lag_events: 0,
+        diverged: false,
+        compared: true,
+    };
 
     #[track_caller]
     fn check(
@@ -151,7 +163,7 @@ mod tests {
         freshness: Freshness,
         since_ms: u64,
     ) {
-        let seen = Observed { now_ms, heard_ms, changed_ms: CHANGED, lag_events, diverged: false };
+        let seen = Observed { now_ms, heard_ms, changed_ms: CHANGED, lag_events, ..COMPARED };
         let judged = Freshness::judge(FreshnessBounds::default(), seen);
         assert_eq!(judged, Verdict { freshness, since_ms });
     }
@@ -171,9 +183,16 @@ mod tests {
 
     #[test]
     fn a_store_that_contradicts_itself_is_never_fresh() {
-        let seen = Observed { heard_ms: Some(0), diverged: true, ..Observed::default() };
+        let seen = Observed { diverged: true, ..COMPARED };
         let judged = Freshness::judge(FreshnessBounds::default(), seen);
         assert_eq!(judged.freshness, Freshness::Diverged);
+    }
+
+    #[test]
+    fn a_store_that_was_not_compared_is_not_fresh() {
+        let seen = Observed { compared: false, ..COMPARED };
+        let judged = Freshness::judge(FreshnessBounds::default(), seen);
+        assert_eq!(judged.freshness, Freshness::Unknown);
     }
 
     #[test]
