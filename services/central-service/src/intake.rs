@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::{Error, EventLog, Extent, Offset, Position, Publication, Received, Subscriber};
 use service_kit::retry::Retry;
@@ -58,6 +58,8 @@ pub struct Session {
     behind: Option<BTreeMap<(Kind, i32), Offset>>,
     /// Heartbeats from here on are live.
     live_from: Offset,
+    /// Everything that had arrived by then has been handed on: what comes now arrived after it.
+    drained: Instant,
     cluster_id: String,
     /// Where each partition was started, until a first batch carries that to the database: positions
     /// of another cluster, or of a topic since recreated, must not be taken for positions of this one.
@@ -120,6 +122,7 @@ impl Intake {
             warn!(cluster_id, "this is another cluster than before; reading it from the start");
             self.positions.clear();
         }
+        let drained = Instant::now();
         let mut from = Vec::new();
         let mut behind = BTreeMap::new();
         let mut live_from = Offset(0);
@@ -146,6 +149,7 @@ impl Intake {
             dead_letters: dead_letters.name,
             behind: Some(behind),
             live_from,
+            drained,
             cluster_id,
             start: Some(from),
             failed: None,
@@ -183,7 +187,7 @@ impl Intake {
         }
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(Kind, i32), Offset> = BTreeMap::new();
-        let Session { subscriber, live_from, .. } = session;
+        let Session { subscriber, live_from, drained, .. } = session;
         let (events, policies) = (&session.events, &session.policies);
         let dead_letters = &session.dead_letters;
         let metrics = &self.metrics;
@@ -201,7 +205,8 @@ impl Intake {
                     decode_event(&received.record).map(|event| batch.events.push(event))
                 }
                 Kind::Heartbeats => decode_heartbeat(&received.record).map(|heartbeat| {
-                    batch.heartbeats.push((heartbeat, received.offset >= *live_from));
+                    let arrived = (received.offset >= *live_from).then_some(*drained);
+                    batch.heartbeats.push((heartbeat, arrived));
                 }),
                 Kind::Policies => {
                     decode_policy(&received.record).map(|policy| batch.policies.push(policy))
@@ -220,6 +225,10 @@ impl Intake {
                 }
             }
         });
+        // A full poll may have left something behind.
+        if polled.as_ref().is_ok_and(|count| *count < RECORDS_PER_BATCH) {
+            *drained = Instant::now();
+        }
         batch.caught_up = session.has_caught_up(&reached);
         if reached.is_empty() && !batch.caught_up {
             return polled.map(|_| None);

@@ -31,9 +31,9 @@ pub struct Batch {
     /// Events of types only a newer version knows. They count as seen, since asking for them again
     /// would not help; the store's digest then tells that its levels here are not its own.
     pub not_understood: Vec<EventId>,
-    /// Heartbeats; `true` for those written after the intake began to listen, which alone say
-    /// anything about now.
-    pub heartbeats: Vec<(Heartbeat, bool)>,
+    /// Heartbeats; with when they arrived at the earliest, for those written after the intake began to
+    /// listen, which alone say anything about now.
+    pub heartbeats: Vec<(Heartbeat, Option<Instant>)>,
     /// What the chain has decided about its stock.
     pub policies: Vec<Policy>,
     /// Everything that was there when the intake began to listen has been read, this batch included.
@@ -166,10 +166,10 @@ impl Projection {
                 trackers.insert((index, id.epoch));
             }
         }
-        for (heartbeat, live) in &batch.heartbeats {
+        for (heartbeat, arrived) in &batch.heartbeats {
             let index = self.index_of(&heartbeat.store_id);
             touched.insert(index.place());
-            self.store_mut(index).hear(heartbeat, *live);
+            self.store_mut(index).hear(heartbeat, *arrived);
         }
         for policy in &batch.policies {
             self.ledger.heard_policy(policy);

@@ -60,10 +60,11 @@ impl Store {
 
     /// Takes a heartbeat. It moves what is known of a journal forward, never back: a topic that is
     /// read again shows old ones, but a live one that is behind tells of a journal that lost its end.
-    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, live: bool) {
+    /// `arrived` of a live one: not later than it did, so that no wait in between makes it younger.
+    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, arrived: Option<Instant>) {
         let back = (heartbeat.epoch, heartbeat.head) < (self.witness.epoch, self.witness.head);
-        if live {
-            self.heard_at = Some(Instant::now());
+        if arrived.is_some() {
+            self.heard_at = self.heard_at.max(arrived);
             self.went_back = back;
         }
         if !back {

@@ -1,6 +1,7 @@
 //! What the centre claims about a store rests on what it heard itself.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use event_log::{EventLog, MemoryLog};
@@ -292,4 +293,20 @@ async fn a_store_that_is_ahead_of_its_report_is_compared_where_it_reported() {
         centre.catch_up();
         assert_eq!(freshness(&router).await["state"], state);
     }
+}
+
+/// A centre that stood still finds heartbeats that waited for it: they are as old as they may be.
+#[test]
+fn a_heartbeat_that_may_have_waited_for_the_centre_is_not_taken_for_a_new_one() {
+    let (folder, log, shop) = setting();
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.listen();
+    let stopped = Instant::now();
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    centre.catch_up();
+    let heard = |centre: &Centre| centre.view(&shop.id).heard_at.expect("it was heard");
+    assert!(heard(&centre) <= stopped, "nobody can tell how long it waited");
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    centre.catch_up();
+    assert!(heard(&centre) > stopped, "it was not there when the centre had read everything");
 }
