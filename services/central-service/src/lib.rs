@@ -28,6 +28,7 @@ pub mod projection;
 pub mod projector;
 pub mod read_model;
 pub mod store;
+mod watch;
 
 pub use app::App;
 pub use config::Config;

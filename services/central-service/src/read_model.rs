@@ -12,18 +12,20 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use inventory_core::safety_stock::SafetyStocks;
 use inventory_core::selling::SellingSwitches;
-use inventory_core::{Digest, Freshness, FreshnessBounds, Observed, StockItem, Terms, Verdict};
-use shared_events::policy::{Policy, Selling};
-use shared_events::{Epoch, Location, Sequence, Sku, StoreId, Timestamp, Version};
+use inventory_core::{Digest, FreshnessBounds, StockItem, Terms};
+use shared_events::policy::Policy;
+use shared_events::{Epoch, Location, Sequence, Sku, StoreId, Version};
 
-use crate::clock::now;
 use crate::commitments::{AskKey, Change, Commitments};
 use crate::store::Witness;
+use crate::watch::{Known, Watch};
+
+pub use crate::watch::Seen;
 
 /// A store's place in the centre's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,25 +100,6 @@ pub struct Shelf {
     pub terms: Terms,
 }
 
-/// A store at a moment, and how far it can be believed.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// What is known of it.
-    pub view: Arc<StoreView>,
-    /// The verdict.
-    pub freshness: Freshness,
-    /// The verdict if no operator had switched the store off.
-    pub contact: Freshness,
-    /// Since when the verdict holds, by the clock that the centre had when it started.
-    pub since: Timestamp,
-    /// Milliseconds since the last live heartbeat; `None` when there was none since the centre started.
-    pub age_ms: Option<u64>,
-    /// Units of each item kept back because the store is stale.
-    pub staleness: i64,
-    /// What an operator said, where one switched it off.
-    pub switched_off: Option<Selling>,
-}
-
 /// Shards keep readers of one item out of the way of a write to another.
 const SHARDS: u64 = 64;
 
@@ -138,14 +121,6 @@ impl Items {
     }
 }
 
-/// A store, and since when what is said of it is said while it is in contact.
-#[derive(Debug, Clone)]
-struct Known {
-    view: Arc<StoreView>,
-    /// In milliseconds since the centre started.
-    changed_ms: u64,
-}
-
 /// The stores, and where each one's place is.
 #[derive(Debug, Default)]
 struct Stores {
@@ -162,10 +137,7 @@ pub struct ReadModel {
     safety_stocks: RwLock<SafetyStocks>,
     selling: RwLock<SellingSwitches>,
     caught_up: AtomicBool,
-    bounds: FreshnessBounds,
-    started: Instant,
-    /// The wall clock then: from it on, moments are counted by the steady one.
-    started_at: Timestamp,
+    watch: Watch,
 }
 
 impl ReadModel {
@@ -179,9 +151,7 @@ impl ReadModel {
             safety_stocks: RwLock::default(),
             selling: RwLock::default(),
             caught_up: AtomicBool::new(false),
-            bounds,
-            started: Instant::now(),
-            started_at: now(),
+            watch: Watch::new(bounds),
         }
     }
 
@@ -243,7 +213,7 @@ impl ReadModel {
     pub fn stores(&self) -> Vec<Seen> {
         let known = read(&self.stores).known.clone();
         let switches = read(&self.selling);
-        known.into_iter().map(|known| self.seen(known, &switches)).collect()
+        known.into_iter().map(|known| self.watch.seen(known, &switches)).collect()
     }
 
     /// A store by its name, and how far it can be believed now.
@@ -254,13 +224,13 @@ impl ReadModel {
             let index = *stores.by_id.get(id)?;
             (index, stores.known.get(index.place())?.clone())
         };
-        Some((index, self.seen(known, &read(&self.selling))))
+        Some((index, self.watch.seen(known, &read(&self.selling))))
     }
 
     /// When silence becomes stale, and when dark.
     #[must_use]
     pub const fn bounds(&self) -> FreshnessBounds {
-        self.bounds
+        self.watch.bounds()
     }
 
     /// Whether everything that was written while this centre was away has been read: what is not
@@ -295,41 +265,6 @@ impl ReadModel {
     /// Which stores operators have switched on and off.
     pub fn selling<T>(&self, look: impl FnOnce(&SellingSwitches) -> T) -> T {
         look(&read(&self.selling))
-    }
-
-    fn seen(&self, Known { view, changed_ms }: Known, switches: &SellingSwitches) -> Seen {
-        let now_ms = self.steady_ms(Instant::now());
-        let Verdict { freshness: contact, since_ms } = self.judge(&view, changed_ms, now_ms);
-        let staleness = match contact {
-            Freshness::Stale => self.bounds.buffer.units(now_ms.saturating_sub(since_ms)),
-            _ => 0,
-        };
-        let heard_ms = view.heard_at.map(|heard| self.steady_ms(heard));
-        let switched_off = switches.get(&view.id).filter(|said| !said.enabled).cloned();
-        let (freshness, since) = match &switched_off {
-            Some(said) => (Freshness::SwitchedOff, said.changed_at),
-            None => (contact, self.started_at.plus_millis(since_ms)),
-        };
-        let age_ms = heard_ms.map(|heard_ms| now_ms.saturating_sub(heard_ms));
-        Seen { view, freshness, contact, since, age_ms, staleness, switched_off }
-    }
-
-    fn judge(&self, view: &StoreView, changed_ms: u64, now_ms: u64) -> Verdict {
-        let seen = Observed {
-            now_ms,
-            heard_ms: view.heard_at.map(|heard| self.steady_ms(heard)),
-            changed_ms,
-            lag_events: view.missing,
-            diverged: view.diverged,
-            compared: view.compared,
-        };
-        Freshness::judge(self.bounds, seen)
-    }
-
-    /// A moment in milliseconds since the centre started.
-    fn steady_ms(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.started);
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Shows a level and the changes of its commitments together.
@@ -370,14 +305,10 @@ impl ReadModel {
     }
 
     pub(crate) fn put_store(&self, index: StoreIndex, view: StoreView) {
-        let now_ms = self.steady_ms(Instant::now());
-        let verdict = |view: &StoreView| self.judge(view, now_ms, now_ms).freshness.name();
         let mut stores = write(&self.stores);
         stores.by_id.insert(view.id.clone(), index);
         let before = stores.known.get_mut(index.place());
-        let same = before.as_ref().filter(|known| verdict(&known.view) == verdict(&view));
-        let changed_ms = same.map_or(now_ms, |known| known.changed_ms);
-        let known = Known { view: Arc::new(view), changed_ms };
+        let known = self.watch.known(before.as_deref(), view);
         match before {
             Some(before) => *before = known,
             None => stores.known.push(known),

@@ -107,6 +107,7 @@ impl Store {
     }
 
     pub(crate) fn view(&self) -> StoreView {
+        let agrees = self.agrees();
         StoreView {
             id: self.id.clone(),
             witness: self.witness.clone(),
@@ -114,8 +115,8 @@ impl Store {
             missing: self.missing(),
             digest: self.digest,
             // Another journal than the one it reported, or other levels.
-            diverged: self.went_back || self.agrees() == Some(false),
-            compared: self.agrees().is_some(),
+            diverged: self.went_back || agrees == Some(false),
+            compared: agrees.is_some(),
             heard_at: self.heard_at,
             location: self.location,
         }
