@@ -1,4 +1,5 @@
-//! `fresh` implies equal levels, whatever happens between a store and who watches it.
+//! `fresh` implies equal levels, whatever happens between a store and who watches it; and `diverged` is
+//! said only where somebody laid hands on a row, or a journal went back.
 //!
 //! The line between them loses, repeats, reorders and delays; the observer is restarted, and rows of
 //! either side are changed behind its back. Every seed gives the same histories each time.

@@ -92,6 +92,8 @@ pub(crate) struct World {
     observer: Observer,
     events: Vec<u64>,
     beats: Vec<Beat>,
+    /// Somebody changed a row.
+    tampered: bool,
     pub(crate) seen: Seen,
 }
 
@@ -248,11 +250,13 @@ impl World {
             Step::Wait(ms) => self.observer.now_ms += ms,
             Step::Restart => self.observer.restart(),
             Step::StoreRow(item, units) => {
+                self.tampered = true;
                 if let Some(row) = self.store.shelf.get(&item).copied() {
                     self.store.put(item, StockItem { on_hand: units, ..row });
                 }
             }
             Step::ObserverRow(item, units) => {
+                self.tampered = true;
                 if let Some((_, row)) = self.observer.rows.get_mut(&item) {
                     row.on_hand = units;
                 }
@@ -275,7 +279,10 @@ impl World {
                 self.seen.fresh += 1;
                 self.seen.fresh_and_ahead += u64::from(ahead);
             }
-            Freshness::Diverged => self.seen.diverged += 1,
+            Freshness::Diverged => {
+                prop_assert!(self.tampered || self.observer.went_back, "a false alarm");
+                self.seen.diverged += 1;
+            }
             Freshness::Lagging { .. } => self.seen.lagging += 1,
             Freshness::Unknown => self.seen.unknown += 1,
             Freshness::Stale | Freshness::Dark | Freshness::SwitchedOff => self.seen.silent += 1,
