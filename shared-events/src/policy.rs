@@ -4,10 +4,22 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CentreId, Sku, StoreId};
+use crate::text::Text;
 use crate::timestamp::Timestamp;
 
 /// Type of [`SafetyStock`].
 pub const SAFETY_STOCK: &str = "inventory.safety-stock.v1";
+/// Type of [`Selling`].
+pub const SELLING: &str = "inventory.selling.v1";
+
+/// Anything the chain may decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Policy {
+    /// What is kept back.
+    SafetyStock(SafetyStock),
+    /// Whether a store sells online.
+    Selling(Selling),
+}
 
 /// Units that are not offered online: they are for customers in the shop, and for errors of the books.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +45,38 @@ impl SafetyStock {
     }
 }
 
-/// What a policy applies to: everything, a store, an item, or an item in a store. The more specific
+/// Whether a store's units are offered online: an operator's word. A store nobody spoke of is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Selling {
+    /// The store.
+    pub store_id: StoreId,
+    /// `false`: nothing new is promised there. What was promised before stands.
+    pub enabled: bool,
+    /// Why, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text>,
+    /// The clock of the centre that was asked. The later change stands.
+    pub changed_at: Timestamp,
+    /// That centre; it decides between changes of one moment.
+    pub changed_by: CentreId,
+}
+
+impl Selling {
+    /// Whether this was said after the other.
+    #[must_use]
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        (self.changed_at, &self.changed_by) > (other.changed_at, &other.changed_by)
+    }
+
+    /// Key of the record: kind and store.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("selling|{}", self.store_id)
+    }
+}
+
+/// What a safety stock applies to: everything, a store, an item, or an item in a store. The more specific
 /// one wins, and an item is more specific than a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,7 +90,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Key of the policy's record: kind, store and item, `*` for all.
+    /// Key of the record: kind, store and item, `*` for all.
     #[must_use]
     pub fn key(&self) -> String {
         let store = self.store_id.as_ref().map_or("*", StoreId::as_str);

@@ -13,7 +13,7 @@ use shared_events::ledger::{AllocationState, CloseReason, Reason, ReservationSta
 use shared_events::reservation::{BreakReason, RefusalReason, ReleaseReason};
 use shared_events::wire::{
     OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat,
-    decode_reservation, decode_safety_stock, header,
+    decode_reservation, decode_safety_stock, decode_selling, header,
 };
 
 #[cfg(test)]
@@ -139,6 +139,8 @@ fn a_record_of_another_kind_is_unknown() {
     assert_eq!(reservation.read(decode_safety_stock), Err(unknown("reservation-changed.v1")));
     assert_eq!(policy.read(decode_heartbeat), Err(unknown("safety-stock.v1")));
     assert_eq!(policy.read(decode_reservation), Err(unknown("safety-stock.v1")));
+    assert_eq!(policy.read(decode_selling), Err(unknown("safety-stock.v1")));
+    assert_eq!(golden("selling.v1").read(decode_safety_stock), Err(unknown("selling.v1")));
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use shared_events::command::{OnShortfall, StockCommand, StoreCommand};
 use shared_events::wire::header::TRACEPARENT;
 use shared_events::wire::{
     dead_letter, decode_command, decode_event, decode_heartbeat, decode_reservation,
-    decode_safety_stock,
+    decode_safety_stock, decode_selling,
 };
 
 #[cfg(test)]
@@ -111,6 +111,8 @@ fn what_is_absent_may_also_be_null() {
     let policy = with("safety-stock.v1.removed", r#""storeId":null,"units":null"#);
     let known = golden("safety-stock.v1.removed").read(decode_safety_stock);
     assert_eq!(policy.read(decode_safety_stock), known);
+    let selling = with("selling.v1.minimal", r#""reason":null"#).read(decode_selling);
+    assert_eq!(selling, golden("selling.v1.minimal").read(decode_selling));
     let nulls = r#""storeId":null,"near":null,"confirmedAt":null,"closed":null,"traceparent":null"#;
     let reservation = with("reservation-changed.v1.minimal", nulls).read(decode_reservation);
     let known = golden("reservation-changed.v1.minimal").read(decode_reservation);

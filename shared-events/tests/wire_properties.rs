@@ -4,10 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use shared_events::policy::Policy;
 use shared_events::wire::{
-    decode_command, decode_event, decode_heartbeat, decode_reservation, decode_safety_stock,
-    encode_command, encode_event, encode_heartbeat, encode_reservation, encode_safety_stock,
-    header,
+    decode_command, decode_event, decode_heartbeat, decode_policy, decode_reservation,
+    encode_command, encode_event, encode_heartbeat, encode_policy, encode_reservation, header,
 };
 use shared_events::{StockEvent, Timestamp};
 
@@ -16,11 +16,13 @@ mod strategies;
 #[cfg(test)]
 mod support;
 
-use strategies::{command, heartbeat, recorded_event, reservation, safety_stock, stock_event};
+use strategies::{
+    command, heartbeat, recorded_event, reservation, safety_stock, selling, stock_event,
+};
 use support::{Record, golden};
 
 /// Some of each kind.
-const GOLDEN: [&str; 15] = [
+const GOLDEN: [&str; 16] = [
     "heartbeat.v1",
     "heartbeat.v1.reborn",
     "journal-witnessed.v1",
@@ -36,6 +38,7 @@ const GOLDEN: [&str; 15] = [
     "reservation-changed.v1.minimal",
     "safety-stock.v1",
     "safety-stock.v1.removed",
+    "selling.v1",
 ];
 
 fn config() -> ProptestConfig {
@@ -154,7 +157,11 @@ fn time_text() -> impl Strategy<Value = String> {
         .prop_map(|(date, time, offset)| format!("{date}T{time}{offset}"))
 }
 
-/// Reads a record in all five ways: no way panics, and what is understood can be said again.
+fn policy() -> impl Strategy<Value = Policy> {
+    prop_oneof![safety_stock().prop_map(Policy::SafetyStock), selling().prop_map(Policy::Selling),]
+}
+
+/// Reads a record in all ways: no way panics, and what is understood can be said again.
 fn survive(record: &Record) -> Result<(), TestCaseError> {
     if let Ok(event) = record.read(decode_event) {
         let again = Record::from(encode_event(&event)).read(decode_event);
@@ -172,8 +179,8 @@ fn survive(record: &Record) -> Result<(), TestCaseError> {
         let again = Record::from(encode_reservation(&reservation, reservation.created_at));
         prop_assert_eq!(again.read(decode_reservation), Ok(reservation));
     }
-    if let Ok(policy) = record.read(decode_safety_stock) {
-        let again = Record::from(encode_safety_stock(&policy)).read(decode_safety_stock);
+    if let Ok(policy) = record.read(decode_policy) {
+        let again = Record::from(encode_policy(&policy)).read(decode_policy);
         prop_assert_eq!(again, Ok(policy));
     }
     Ok(())
@@ -207,8 +214,8 @@ proptest! {
     }
 
     #[test]
-    fn a_policy_survives_the_wire(policy in safety_stock()) {
-        let read = Record::from(encode_safety_stock(&policy)).read(decode_safety_stock);
+    fn a_policy_survives_the_wire(policy in policy()) {
+        let read = Record::from(encode_policy(&policy)).read(decode_policy);
         prop_assert_eq!(read, Ok(policy));
     }
 
@@ -250,10 +257,10 @@ proptest! {
 
     #[test]
     fn a_damaged_policy_never_panics(
-        policy in safety_stock(),
+        policy in policy(),
         damages in vec(damage(), 1..5),
     ) {
-        let mut record = Record::from(encode_safety_stock(&policy));
+        let mut record = Record::from(encode_policy(&policy));
         damages.iter().for_each(|damage| damage.apply(&mut record));
         survive(&record)?;
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::{Error, EventLog, Extent, Offset, Position, Publication, Received, Subscriber};
 use service_kit::retry::Retry;
 use shared_events::EventId;
 use shared_events::topic::{TopicSpec, Topics};
 use shared_events::wire::{
-    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_safety_stock, header,
+    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_policy, header,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -60,6 +60,8 @@ pub struct Session {
     reached: BTreeMap<(Kind, i32), Offset>,
     /// Heartbeats from here on are live.
     live_from: Offset,
+    /// Everything that had arrived by then has been handed on: what comes now arrived after it.
+    drained: Instant,
     cluster_id: String,
     /// Where each partition was started, until a first batch carries that to the database: positions
     /// of another cluster, or of a topic since recreated, must not be taken for positions of this one.
@@ -122,6 +124,7 @@ impl Intake {
             warn!(cluster_id, "this is another cluster than before; reading it from the start");
             self.positions.clear();
         }
+        let drained = Instant::now();
         let mut from = Vec::new();
         let (mut behind, mut starts) = (BTreeMap::new(), BTreeMap::new());
         let mut live_from = Offset(0);
@@ -150,6 +153,7 @@ impl Intake {
             behind: Some(behind),
             reached: starts,
             live_from,
+            drained,
             cluster_id,
             start: Some(from),
             failed: None,
@@ -187,7 +191,7 @@ impl Intake {
         }
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(Kind, i32), Offset> = BTreeMap::new();
-        let Session { subscriber, live_from, .. } = session;
+        let Session { subscriber, live_from, drained, .. } = session;
         let (events, policies) = (&session.events, &session.policies);
         let dead_letters = &session.dead_letters;
         let metrics = &self.metrics;
@@ -205,10 +209,11 @@ impl Intake {
                     decode_event(&received.record).map(|event| batch.events.push(event))
                 }
                 Kind::Heartbeats => decode_heartbeat(&received.record).map(|heartbeat| {
-                    batch.heartbeats.push((heartbeat, received.offset >= *live_from));
+                    let arrived = (received.offset >= *live_from).then_some(*drained);
+                    batch.heartbeats.push((heartbeat, arrived));
                 }),
                 Kind::Policies => {
-                    decode_safety_stock(&received.record).map(|policy| batch.policies.push(policy))
+                    decode_policy(&received.record).map(|policy| batch.policies.push(policy))
                 }
             };
             match undecodable {
@@ -225,6 +230,10 @@ impl Intake {
             }
         });
         session.reached.extend(&reached);
+        // A full poll may have left something behind.
+        if polled.as_ref().is_ok_and(|count| *count < RECORDS_PER_BATCH) {
+            session.drained = Instant::now();
+        }
         batch.caught_up = session.has_caught_up();
         if reached.is_empty() && !batch.caught_up {
             return polled.map(|_| None);

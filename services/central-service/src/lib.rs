@@ -31,6 +31,7 @@ pub mod rebuild;
 mod repairs;
 pub mod resync;
 pub mod store;
+mod watch;
 
 pub use app::App;
 pub use config::Config;

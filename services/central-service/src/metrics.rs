@@ -1,5 +1,6 @@
 //! What the centre counts.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -26,6 +27,15 @@ pub struct StoreLabel {
     pub store: String,
 }
 
+/// Label of what a store's numbers are called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StateLabel {
+    /// The store.
+    pub store: String,
+    /// A state of freshness.
+    pub state: &'static str,
+}
+
 /// The centre's metrics and the registry that renders them.
 #[derive(Debug)]
 pub struct Metrics {
@@ -47,6 +57,10 @@ pub struct Metrics {
     pub lag_events: Family<StoreLabel, Gauge>,
     /// 1 for a store whose numbers are fresh; set when scraped.
     pub fresh: Family<StoreLabel, Gauge>,
+    /// 1 for the state a store is in, 0 for the others; set when scraped.
+    pub freshness: Family<StateLabel, Gauge>,
+    /// Time since a store was heard, absent while it was not; set when scraped.
+    pub age_seconds: Family<StoreLabel, Gauge<f64, AtomicU64>>,
     /// What the ledger counts.
     pub ledger: LedgerMetrics,
     trouble: Mutex<Option<String>>,
@@ -70,6 +84,8 @@ impl Metrics {
             corrected: Counter::default(),
             lag_events: Family::default(),
             fresh: Family::default(),
+            freshness: Family::default(),
+            age_seconds: Family::default(),
             ledger: LedgerMetrics::default(),
             trouble: Mutex::default(),
         };
@@ -132,6 +148,17 @@ impl Metrics {
             "store_fresh",
             "1 for a store whose numbers are fresh",
             self.fresh.clone(),
+        );
+        registry.register(
+            "store_freshness",
+            "1 for the state of freshness a store is in",
+            self.freshness.clone(),
+        );
+        registry.register_with_unit(
+            "store_age",
+            "Time since a store's last heartbeat arrived",
+            Unit::Seconds,
+            self.age_seconds.clone(),
         );
         self.ledger.register(registry);
     }

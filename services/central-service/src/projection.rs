@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use event_log::{Position, Publication};
 use inventory_core::StockItem;
-use shared_events::policy::SafetyStock;
+use shared_events::policy::Policy;
 use shared_events::topic::Topics;
 use shared_events::{
     Epoch, EventId, Heartbeat, RecordedEvent, Sku, StockEvent, StoreId, Timestamp,
@@ -31,11 +31,11 @@ pub struct Batch {
     /// Events of types only a newer version knows. They count as seen, since asking for them again
     /// would not help; the store's digest then tells that its levels here are not its own.
     pub not_understood: Vec<EventId>,
-    /// Heartbeats; `true` for those written after the intake began to listen, which alone say
-    /// anything about now.
-    pub heartbeats: Vec<(Heartbeat, bool)>,
+    /// Heartbeats; with when they arrived at the earliest, for those written after the intake began to
+    /// listen, which alone say anything about now.
+    pub heartbeats: Vec<(Heartbeat, Option<Instant>)>,
     /// What the chain has decided about its stock.
-    pub policies: Vec<SafetyStock>,
+    pub policies: Vec<Policy>,
     /// Everything that was there when the intake began to listen has been read, this batch included.
     pub caught_up: bool,
     /// Records for the dead-letter topic.
@@ -124,6 +124,7 @@ impl Projection {
         for (sku, level) in levels {
             let store = view.store_mut(level.store);
             store.digest = store.digest.replace(&sku, &StockItem::default(), &level.item());
+            store.trail.begin((level.epoch, level.sequence));
             view.model.put(level.store, &sku, Some(level), Vec::new());
         }
         for (store, sku, key, change) in commitments {
@@ -220,16 +221,16 @@ impl Projection {
 
     fn hear(
         &mut self,
-        heartbeats: &[(Heartbeat, bool)],
+        heartbeats: &[(Heartbeat, Option<Instant>)],
         touched: &mut BTreeSet<usize>,
         trackers: &mut BTreeSet<(StoreIndex, Epoch)>,
         now: Timestamp,
     ) {
-        for (heartbeat, live) in heartbeats {
+        for (heartbeat, arrived) in heartbeats {
             let index = self.index_of(&heartbeat.store_id);
             touched.insert(index.place());
             let store = self.store_mut(index);
-            if store.hear(heartbeat, *live) {
+            if store.hear(heartbeat, *arrived) {
                 let lives = store.witness.lives();
                 trackers.extend(store.trackers.keys().map(|epoch| (index, *epoch)));
                 self.ledger.lost(&heartbeat.store_id, &lives, now);
@@ -246,12 +247,19 @@ impl Projection {
         event: &RecordedEvent,
     ) {
         let known = item.level.or_else(|| model.level(index, &event.sku));
-        if let Some(level) = newer(index, event, known.as_ref()) {
+        let at = (event.id.epoch, event.id.sequence);
+        if let Some(store) = stores.get_mut(index.place())
+            && let Some(level) = level(index, event)
+        {
             let before = known.map_or_else(StockItem::default, |level| level.item());
-            if let Some(store) = stores.get_mut(index.place()) {
+            // The newest sequence wins.
+            if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+                store.trail.passed_over(at, &event.sku, &level.item());
+            } else {
                 store.digest = store.digest.replace(&event.sku, &before, &level.item());
+                store.trail.changed(at, &event.sku, &before, &level.item());
+                item.level = Some(level);
             }
-            item.level = Some(level);
         }
         item.changes.extend(commitment(event));
     }
@@ -405,17 +413,8 @@ pub(crate) fn commitment(event: &RecordedEvent) -> Option<(AskKey, Change)> {
     Some((key, change))
 }
 
-/// The level an event leads to, unless it leads to none or a newer one is known: the newest sequence
-/// wins.
-pub(crate) fn newer(
-    store: StoreIndex,
-    event: &RecordedEvent,
-    known: Option<&Level>,
-) -> Option<Level> {
-    let at = (event.id.epoch, event.id.sequence);
-    if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
-        return None;
-    }
+/// The level an event leads to, unless it leads to none.
+pub(crate) fn level(store: StoreIndex, event: &RecordedEvent) -> Option<Level> {
     let levels = event.event.levels()?;
     Some(Level {
         store,

@@ -12,17 +12,21 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use inventory_core::safety_stock::SafetyStocks;
-use inventory_core::{Digest, Freshness, FreshnessBounds, StockItem, Terms};
-use shared_events::policy::SafetyStock;
+use inventory_core::selling::SellingSwitches;
+use inventory_core::{Digest, FreshnessBounds, StockItem, Terms};
+use shared_events::policy::Policy;
 use shared_events::{Epoch, Location, Sequence, Sku, StoreId, Version};
 
 use crate::commitments::{AskKey, Change, Commitment, Commitments};
 use crate::resync::Status;
 use crate::store::Witness;
+use crate::watch::{Known, Watch};
+
+pub use crate::watch::Seen;
 
 /// A store's place in the centre's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +82,8 @@ pub struct StoreView {
     pub digest: Digest,
     /// Whether its levels here are known not to be its own.
     pub diverged: bool,
+    /// Whether they could be compared with what it last reported.
+    pub compared: bool,
     /// How the comparison with its journal stands.
     pub resync: Status,
     /// When its last live heartbeat arrived.
@@ -95,17 +101,6 @@ pub struct Shelf {
     pub level: Option<Level>,
     /// What decides.
     pub terms: Terms,
-}
-
-/// A store at a moment, and how far it can be believed.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// What is known of it.
-    pub view: Arc<StoreView>,
-    /// The verdict.
-    pub freshness: Freshness,
-    /// Milliseconds since the last live heartbeat; `None` when there was none since the centre started.
-    pub age_ms: Option<u64>,
 }
 
 /// Shards keep readers of one item out of the way of a write to another.
@@ -166,7 +161,7 @@ struct Part {
 /// The stores, and where each one's place is.
 #[derive(Debug, Default)]
 struct Stores {
-    views: Vec<Arc<StoreView>>,
+    known: Vec<Known>,
     by_id: HashMap<StoreId, StoreIndex>,
 }
 
@@ -177,9 +172,9 @@ pub struct ReadModel {
     hasher: RandomState,
     stores: RwLock<Stores>,
     safety_stocks: RwLock<SafetyStocks>,
+    selling: RwLock<SellingSwitches>,
     caught_up: AtomicBool,
-    bounds: FreshnessBounds,
-    started: Instant,
+    watch: Watch,
 }
 
 impl ReadModel {
@@ -191,9 +186,9 @@ impl ReadModel {
             hasher: RandomState::new(),
             stores: RwLock::default(),
             safety_stocks: RwLock::default(),
+            selling: RwLock::default(),
             caught_up: AtomicBool::new(false),
-            bounds,
-            started: Instant::now(),
+            watch: Watch::new(bounds),
         }
     }
 
@@ -253,19 +248,26 @@ impl ReadModel {
     /// All stores and how far each can be believed now, in order of their index.
     #[must_use]
     pub fn stores(&self) -> Vec<Seen> {
-        let views = read(&self.stores).views.clone();
-        views.into_iter().map(|view| self.seen(view)).collect()
+        let known = read(&self.stores).known.clone();
+        let switches = read(&self.selling);
+        known.into_iter().map(|known| self.watch.seen(known, &switches)).collect()
     }
 
     /// A store by its name, and how far it can be believed now.
     #[must_use]
     pub fn store(&self, id: &StoreId) -> Option<(StoreIndex, Seen)> {
-        let (index, view) = {
+        let (index, known) = {
             let stores = read(&self.stores);
             let index = *stores.by_id.get(id)?;
-            (index, Arc::clone(stores.views.get(index.place())?))
+            (index, stores.known.get(index.place())?.clone())
         };
-        Some((index, self.seen(view)))
+        Some((index, self.watch.seen(known, &read(&self.selling))))
+    }
+
+    /// When silence becomes stale, and when dark.
+    #[must_use]
+    pub const fn bounds(&self) -> FreshnessBounds {
+        self.watch.bounds()
     }
 
     /// Whether everything that was written while this centre was away has been read: what is not
@@ -279,7 +281,7 @@ impl ReadModel {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let stores = read(&self.stores);
-        stores.views.iter().all(|view| view.heard_at.is_some() && view.missing == 0)
+        stores.known.iter().all(|known| known.view.heard_at.is_some() && known.view.missing == 0)
     }
 
     pub(crate) fn caught_up(&self) {
@@ -289,7 +291,7 @@ impl ReadModel {
     /// Whether the store of a place is shown.
     #[must_use]
     pub fn has_place(&self, place: usize) -> bool {
-        place < read(&self.stores).views.len()
+        place < read(&self.stores).known.len()
     }
 
     /// A store's place.
@@ -303,16 +305,9 @@ impl ReadModel {
         look(&read(&self.safety_stocks))
     }
 
-    fn seen(&self, view: Arc<StoreView>) -> Seen {
-        let age_ms = view.heard_at.map(elapsed_ms);
-        let freshness = Freshness::judge(
-            self.bounds,
-            age_ms,
-            elapsed_ms(self.started),
-            view.missing,
-            view.diverged,
-        );
-        Seen { view, freshness, age_ms }
+    /// Which stores operators have switched on and off.
+    pub fn selling<T>(&self, look: impl FnOnce(&SellingSwitches) -> T) -> T {
+        look(&read(&self.selling))
     }
 
     /// Shows a level and the changes of its commitments together.
@@ -393,16 +388,20 @@ impl ReadModel {
     pub(crate) fn put_store(&self, index: StoreIndex, view: StoreView) {
         let mut stores = write(&self.stores);
         stores.by_id.insert(view.id.clone(), index);
-        let view = Arc::new(view);
-        match stores.views.get_mut(index.place()) {
-            Some(known) => *known = view,
-            None => stores.views.push(view),
+        let before = stores.known.get_mut(index.place());
+        let known = self.watch.known(before.as_deref(), view);
+        match before {
+            Some(before) => *before = known,
+            None => stores.known.push(known),
         }
     }
 
-    /// Takes a policy; `false` when a later one of its scope is known.
-    pub(crate) fn put_safety_stock(&self, policy: SafetyStock) -> bool {
-        write(&self.safety_stocks).put(policy)
+    /// Takes a policy; `false` when a later one of its scope, or of its store, is known.
+    pub(crate) fn put_policy(&self, policy: Policy) -> bool {
+        match policy {
+            Policy::SafetyStock(policy) => write(&self.safety_stocks).put(policy),
+            Policy::Selling(policy) => write(&self.selling).put(policy),
+        }
     }
 
     fn place(&self, sku: &Sku) -> usize {
@@ -430,6 +429,7 @@ fn shelf(
         expired: commitments.map_or(0, |all| all.expired_units(now_ms)),
         holds: commitments.map_or(0, |all| all.holds(now_ms)),
         safety_stock: policy.and_then(|policy| policy.units).unwrap_or_default(),
+        staleness: seen.staleness,
         sellable: seen.freshness.sellable(),
     };
     Shelf { store, level, terms }
@@ -441,8 +441,4 @@ fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn elapsed_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -115,7 +115,7 @@ impl Projection {
         let mut asks = Vec::new();
         let mut begun = Vec::new();
         for (store, place) in self.stores.iter_mut().zip(0..) {
-            let differs = store.digests_differ();
+            let differs = store.agrees() == Some(false);
             let witness = store.witness.clone();
             if free > 0 && store.resync.begin(elapsed_ms, now, &witness, differs) {
                 free -= 1;
@@ -173,6 +173,7 @@ impl Projection {
             let store = self.store_mut(index);
             store.trackers = trackers(store).into_iter().collect();
             store.digest = gathered.digest;
+            store.trail = gathered.trail;
             store.resync.shown(corrected, now);
             self.model.replace(index, gathered.levels, gathered.commitments);
         }

@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 
-use inventory_core::{Digest, SequenceTracker, StockItem};
+use inventory_core::{Digest, DigestTrail, SequenceTracker, StockItem};
 use shared_events::{EventId, Lineage, RecordedEvent, Sequence, Sku, Timestamp};
 
 use crate::commitments::Commitments;
-use crate::projection::{commitment, newer};
+use crate::projection::{commitment, level};
 use crate::read_model::{Level, StoreIndex};
 use crate::store::{EVENTS_PER_REPLAY, Witness};
 
@@ -25,6 +25,7 @@ pub(crate) struct Gathered {
     pub(crate) levels: HashMap<Sku, Level>,
     pub(crate) commitments: HashMap<Sku, Commitments>,
     pub(crate) digest: Digest,
+    pub(crate) trail: DigestTrail,
     pub(crate) tracker: SequenceTracker,
 }
 
@@ -207,17 +208,18 @@ impl Resync {
     /// What was gathered, once it is all there is and has the digest the store reports.
     pub(crate) fn conclude(&mut self, witness: &Witness, now: Timestamp) -> Option<Gathered> {
         let run = self.run.as_ref()?;
-        let whole = run.lineage == witness.lives() && run.gathered.tracker.is_exactly(witness.head);
-        if !whole {
-            return None;
-        }
+        let whole = run.lineage == witness.lives()
+            && run.gathered.tracker.missing_through(witness.head) == 0;
+        // The store goes on selling: what came after its report is taken back.
+        let place = (witness.epoch, witness.head);
+        let there = run.gathered.trail.back_to(place, run.gathered.digest).filter(|_| whole)?;
         let gathered = self.run.take().map(|run| run.gathered)?;
         self.status.running_since = None;
-        if gathered.digest.to_string() == witness.digest {
+        if there.to_string() == witness.digest {
             return Some(gathered);
         }
         self.status.last = Some((Outcome::Unexplained, now));
-        tracing::error!(digest = %gathered.digest, reported = witness.digest,
+        tracing::error!(digest = %there, reported = witness.digest,
             "a store's journal does not lead to the digest it reports");
         None
     }
@@ -233,10 +235,16 @@ impl Resync {
 impl Gathered {
     fn take(&mut self, store: StoreIndex, event: &RecordedEvent) {
         let known = self.levels.get(&event.sku);
-        if let Some(level) = newer(store, event, known) {
+        if let Some(level) = level(store, event) {
+            let at = (event.id.epoch, event.id.sequence);
             let before = known.map_or_else(StockItem::default, Level::item);
-            self.digest = self.digest.replace(&event.sku, &before, &level.item());
-            self.levels.insert(event.sku.clone(), level);
+            if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+                self.trail.passed_over(at, &event.sku, &level.item());
+            } else {
+                self.digest = self.digest.replace(&event.sku, &before, &level.item());
+                self.trail.changed(at, &event.sku, &before, &level.item());
+                self.levels.insert(event.sku.clone(), level);
+            }
         }
         if let Some((key, change)) = commitment(event) {
             self.commitments.entry(event.sku.clone()).or_default().apply(key, change);

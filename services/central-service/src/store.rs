@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use inventory_core::{Digest, SequenceTracker};
+use inventory_core::{Digest, DigestTrail, SequenceTracker};
 use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents};
 use shared_events::{
     CommandId, Epoch, EventId, Heartbeat, Lineage, Location, Sequence, StoreCommand, StoreId,
@@ -62,6 +62,7 @@ pub(crate) struct Store {
     pub(crate) trackers: HashMap<Epoch, SequenceTracker>,
     pub(crate) digest: Digest,
     pub(crate) resync: Resync,
+    pub(crate) trail: DigestTrail,
     heard_at: Option<Instant>,
     location: Option<Location>,
     /// Its journal is behind what it reported in this very life: it is not the only one.
@@ -79,6 +80,7 @@ impl Store {
             trackers: HashMap::new(),
             digest: Digest::default(),
             resync: Resync::new(gap_grace_ms),
+            trail: DigestTrail::default(),
             heard_at: None,
             location: None,
             went_back: false,
@@ -90,22 +92,23 @@ impl Store {
 
     /// Takes a heartbeat; `true` when it told of lives that were not known. It moves what is known of a
     /// journal forward, never back: a topic that is read again shows old ones, but a live one that is
-    /// behind tells of a second copy.
-    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, live: bool) -> bool {
+    /// behind tells of a second copy. `arrived` of a live one: not later than it did, so that no wait in
+    /// between makes it younger.
+    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, arrived: Option<Instant>) -> bool {
         let (told, known) =
             ((heartbeat.epoch, heartbeat.head), (self.witness.epoch, self.witness.head));
-        if heartbeat.opening && live {
+        if heartbeat.opening && arrived.is_some() {
             self.tell = Tell::Asked;
         }
         let back = told < known;
         // A store that only asks does not serve yet: its age goes on.
-        if live && !heartbeat.opening {
+        if arrived.is_some() && !heartbeat.opening {
             let earlier_life = heartbeat.epoch < self.witness.epoch;
             if back && self.tell == Tell::Nothing {
                 self.tell = Tell::Contradicted;
             }
             if !earlier_life {
-                self.heard_at = Some(Instant::now());
+                self.heard_at = self.heard_at.max(arrived);
                 self.went_back = back;
             }
         }
@@ -129,6 +132,7 @@ impl Store {
             digest: heartbeat.digest.clone(),
             lineage: heartbeat.lineage.clone(),
         };
+        self.trail.forget_before((heartbeat.epoch, heartbeat.head));
         reborn
     }
 
@@ -208,24 +212,29 @@ impl Store {
     }
 
     pub(crate) fn view(&self) -> StoreView {
+        let agrees = self.agrees();
         StoreView {
             id: self.id.clone(),
             witness: self.witness.clone(),
             applied_through: self.applied_through(),
             missing: self.missing(),
             digest: self.digest,
-            diverged: self.went_back || self.digests_differ(),
+            // Another journal than the one it reported, or other levels.
+            diverged: self.went_back || agrees == Some(false),
+            compared: agrees.is_some(),
             resync: self.resync.status(),
             heard_at: self.heard_at,
             location: self.location,
         }
     }
 
-    /// Whether exactly what the store reported is applied, and the levels are not its own.
-    pub(crate) fn digests_differ(&self) -> bool {
+    /// Whether the levels here give the digest that the store reported, at the place it reported; `None`
+    /// while that cannot be told.
+    pub(crate) fn agrees(&self) -> Option<bool> {
         let Witness { epoch, head, digest, .. } = &self.witness;
-        let nothing_beyond = self.trackers.get(epoch).is_some_and(|known| known.is_exactly(*head));
-        nothing_beyond && self.missing() == 0 && *digest != self.digest.to_string()
+        let applied = epoch.get() > 0 && self.missing() == 0;
+        let here = self.trail.back_to((*epoch, *head), self.digest).filter(|_| applied)?;
+        Some(*digest == here.to_string())
     }
 
     fn missing(&self) -> u64 {

@@ -19,7 +19,12 @@ impl Digest {
     /// The same shelf after `sku` went from `old` to `new`.
     #[must_use]
     pub fn replace(self, sku: &Sku, old: &StockItem, new: &StockItem) -> Self {
-        Self(self.0.wrapping_sub(item_hash(sku, old)).wrapping_add(item_hash(sku, new)))
+        self.swap(item_hash(sku, old), item_hash(sku, new))
+    }
+
+    /// The same with one item's hash in another's place.
+    pub(crate) const fn swap(self, old: u128, new: u128) -> Self {
+        Self(self.0.wrapping_sub(old).wrapping_add(new))
     }
 }
 
@@ -30,7 +35,7 @@ impl fmt::Display for Digest {
 }
 
 /// An item never seen adds nothing, so that it equals an item that is absent.
-fn item_hash(sku: &Sku, item: &StockItem) -> u128 {
+pub(crate) fn item_hash(sku: &Sku, item: &StockItem) -> u128 {
     if item.version.get() == 0 {
         return 0;
     }
@@ -40,4 +45,9 @@ fn item_hash(sku: &Sku, item: &StockItem) -> u128 {
     hasher.update(&item.version.get().to_le_bytes());
     hasher.update(sku.as_str().as_bytes());
     hasher.digest128()
+}
+
+/// An item's name in short.
+pub(crate) fn sku_hash(sku: &Sku) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(sku.as_str().as_bytes())
 }

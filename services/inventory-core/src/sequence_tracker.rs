@@ -85,12 +85,6 @@ impl SequenceTracker {
         Sequence::new(beyond.unwrap_or_default().max(self.applied_through))
     }
 
-    /// Whether everything up to `head` is applied and nothing beyond it.
-    #[must_use]
-    pub fn is_exactly(&self, head: Sequence) -> bool {
-        self.applied_through() == head && self.beyond.is_empty()
-    }
-
     /// How many events up to `head` are not applied.
     #[must_use]
     pub fn missing_through(&self, head: Sequence) -> u64 {

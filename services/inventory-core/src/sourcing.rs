@@ -1,4 +1,4 @@
-//! Which stores to ask for units: fresh before lagging before stale, then near, then deep.
+//! Which stores to ask for units: the least doubtful first, then near, then deep.
 //!
 //! One store for all lines comes before a split. Nothing here promises anything: it is the order of
 //! asking, and the store decides.
@@ -79,26 +79,16 @@ fn offered(offer: &Offer, place: usize) -> i64 {
     offer.units.get(place).copied().unwrap_or_default().max(0)
 }
 
-/// The order of asking. Dark stores are not asked.
+/// The order of asking. Stores that are dark or switched off are not asked.
 fn ranked(wanted: &[i64], offers: Vec<Offer>) -> Vec<Offer> {
     let mut offers: Vec<Offer> = offers.into_iter().filter(sellable).collect();
     offers.sort_by_cached_key(|offer| {
         let depth = (0..wanted.len()).map(|place| offered(offer, place));
         let depth = depth.fold(0, i64::saturating_add);
         let distance = offer.distance.unwrap_or(u64::MAX);
-        (doubt(offer.freshness), distance, std::cmp::Reverse(depth), offer.store.clone())
+        (offer.freshness.doubt(), distance, std::cmp::Reverse(depth), offer.store.clone())
     });
     offers
-}
-
-const fn doubt(freshness: Freshness) -> u8 {
-    match freshness {
-        Freshness::Fresh => 0,
-        Freshness::Lagging { .. } => 1,
-        Freshness::Stale | Freshness::Unknown => 2,
-        Freshness::Diverged => 3,
-        Freshness::Dark => 4,
-    }
 }
 
 /// Metres between two places, along the earth's surface.
@@ -193,10 +183,28 @@ mod tests {
     }
 
     #[test]
-    fn a_dark_store_is_never_asked() {
-        let offers = [offer("A", Freshness::Dark, Some(0), &[9])];
-        check(&[1], &offers, true, &[]);
-        assert_eq!(most(&[1], &offers, true), [0]);
+    fn a_store_that_is_dark_or_switched_off_is_never_asked() {
+        for state in [Freshness::Dark, Freshness::SwitchedOff] {
+            let offers = [offer("A", state, Some(0), &[9])];
+            check(&[1], &offers, true, &[]);
+            assert_eq!(most(&[1], &offers, true), [0]);
+        }
+    }
+
+    #[test]
+    fn the_least_doubtful_store_is_asked_first_however_far_it_is() {
+        use Freshness::{Diverged, Fresh, Stale, Unknown};
+        let lagging = Freshness::Lagging { events: 1 };
+        let order = [(Fresh, "E"), (lagging, "D"), (Unknown, "C"), (Stale, "B"), (Diverged, "A")];
+        let offers: Vec<Offer> = (order.iter().zip((0..5).rev()))
+            .map(|((state, name), far)| offer(name, *state, Some(far), &[1]))
+            .collect();
+        for (first, (_, name)) in order.iter().enumerate() {
+            check(&[1], &offers[first..], false, &[(name, &[(0, 1)])]);
+        }
+        let parts = source(&[5], offers, true).unwrap();
+        let asked: Vec<_> = parts.iter().map(|part| part.store.as_str()).collect();
+        assert_eq!(asked, ["E", "D", "C", "B", "A"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::heartbeat::{HEARTBEAT, Heartbeat};
 use crate::ids::{CommandId, Sku, StoreId};
 use crate::ledger::{RESERVATION_CHANGED, Reservation};
 use crate::lineage::Lineage;
-use crate::policy::{SAFETY_STOCK, SafetyStock};
+use crate::policy::{Policy, SAFETY_STOCK, SELLING, SafetyStock, Selling};
 use crate::position::{Epoch, EventId, Sequence};
 use crate::quantity::MAX_UNITS;
 use crate::rejection::Rejection;
@@ -118,6 +118,34 @@ pub fn decode_reservation(record: &IncomingRecord<'_>) -> Result<Reservation, Un
     // A broken trace context costs the trace, never the record.
     reservation.traceparent = reservation.traceparent.filter(|text| valid_traceparent(text));
     Ok(reservation)
+}
+
+/// Reads a policy of any type.
+///
+/// # Errors
+/// [`Undecodable`], as for events.
+pub fn decode_policy(record: &IncomingRecord<'_>) -> Result<Policy, Undecodable> {
+    match text(record, header::TYPE)? {
+        SELLING => decode_selling(record).map(Policy::Selling),
+        _ => decode_safety_stock(record).map(Policy::SafetyStock),
+    }
+}
+
+/// Reads whether a store sells online.
+///
+/// # Errors
+/// [`Undecodable`], as for events.
+pub fn decode_selling(record: &IncomingRecord<'_>) -> Result<Selling, Undecodable> {
+    match text(record, header::TYPE)? {
+        SELLING => {}
+        other => return Err(Undecodable::UnknownType(other.to_owned())),
+    }
+    let policy: Selling = data(record)?;
+    if record.key != Some(policy.key().as_bytes()) {
+        return Err(broken("the key is not the policy's store"));
+    }
+    require_centre(record, policy.changed_by.as_str())?;
+    Ok(policy)
 }
 
 /// Reads a safety stock policy.

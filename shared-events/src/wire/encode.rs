@@ -1,11 +1,14 @@
 //! From what was said to the record that carries it.
 
+use serde::Serialize;
+
 use super::{IncomingRecord, OutgoingRecord, header};
 use crate::command::{CommandEnvelope, StockCommand, StoreCommand};
 use crate::event::RecordedEvent;
 use crate::heartbeat::{HEARTBEAT, Heartbeat};
+use crate::ids::CentreId;
 use crate::ledger::{RESERVATION_CHANGED, Reservation};
-use crate::policy::{SAFETY_STOCK, SafetyStock};
+use crate::policy::{Policy, SAFETY_STOCK, SELLING, SafetyStock, Selling};
 use crate::timestamp::Timestamp;
 use crate::topic::event_key;
 
@@ -116,18 +119,50 @@ pub fn encode_reservation(reservation: &Reservation, at: Timestamp) -> OutgoingR
     OutgoingRecord { key: id.as_str().into(), headers: headers.0, value: Some(value) }
 }
 
+/// The record of a policy.
+///
+/// # Panics
+/// Never: a policy is plain data.
+#[must_use]
+pub fn encode_policy(policy: &Policy) -> OutgoingRecord {
+    match policy {
+        Policy::SafetyStock(policy) => encode_safety_stock(policy),
+        Policy::Selling(policy) => encode_selling(policy),
+    }
+}
+
 /// The record of a safety stock policy.
 ///
 /// # Panics
 /// Never: a policy is plain data.
 #[must_use]
 pub fn encode_safety_stock(policy: &SafetyStock) -> OutgoingRecord {
-    let key = policy.scope.key();
+    let SafetyStock { changed_at, changed_by, .. } = policy;
+    policy_record(policy.scope.key(), SAFETY_STOCK, policy, *changed_at, changed_by)
+}
+
+/// The record of a store's selling online.
+///
+/// # Panics
+/// Never: a policy is plain data.
+#[must_use]
+pub fn encode_selling(policy: &Selling) -> OutgoingRecord {
+    let Selling { changed_at, changed_by, .. } = policy;
+    policy_record(policy.key(), SELLING, policy, *changed_at, changed_by)
+}
+
+fn policy_record(
+    key: String,
+    policy_type: &str,
+    policy: &impl Serialize,
+    changed_at: Timestamp,
+    changed_by: &CentreId,
+) -> OutgoingRecord {
     let headers = Headers::new(
-        format!("{key}/{}", policy.changed_at),
-        format!("/centres/{}", policy.changed_by),
-        SAFETY_STOCK,
-        policy.changed_at.to_string(),
+        format!("{key}/{changed_at}"),
+        format!("/centres/{changed_by}"),
+        policy_type,
+        changed_at.to_string(),
     );
     let value = serde_json::to_vec(policy).expect("a policy is plain data");
     OutgoingRecord { key: key.into_bytes(), headers: headers.0, value: Some(value) }

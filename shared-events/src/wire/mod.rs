@@ -8,12 +8,12 @@ mod decode;
 mod encode;
 
 pub use decode::{
-    Undecodable, decode_command, decode_event, decode_heartbeat, decode_reservation,
-    decode_safety_stock, valid_traceparent,
+    Undecodable, decode_command, decode_event, decode_heartbeat, decode_policy, decode_reservation,
+    decode_safety_stock, decode_selling, valid_traceparent,
 };
 pub use encode::{
-    dead_letter, encode_command, encode_event, encode_heartbeat, encode_reservation,
-    encode_safety_stock,
+    dead_letter, encode_command, encode_event, encode_heartbeat, encode_policy, encode_reservation,
+    encode_safety_stock, encode_selling,
 };
 
 /// Header names.

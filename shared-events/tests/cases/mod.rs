@@ -2,11 +2,11 @@
 
 use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents};
 use shared_events::ledger::Reservation;
-use shared_events::policy::SafetyStock;
+use shared_events::policy::{SafetyStock, Selling};
 use shared_events::wire::{
     OutgoingRecord, Undecodable, decode_command, decode_event, decode_heartbeat,
-    decode_reservation, decode_safety_stock, encode_command, encode_event, encode_heartbeat,
-    encode_reservation, encode_safety_stock, header,
+    decode_reservation, decode_safety_stock, decode_selling, encode_command, encode_event,
+    encode_heartbeat, encode_reservation, encode_safety_stock, encode_selling, header,
 };
 use shared_events::{
     Epoch, Heartbeat, Life, Lineage, Location, RecordedEvent, Sequence, StockAdjusted, StockEvent,
@@ -29,6 +29,7 @@ pub(crate) enum Said {
     Command(CommandEnvelope),
     Reservation(Reservation),
     SafetyStock(SafetyStock),
+    Selling(Selling),
 }
 
 impl Said {
@@ -39,6 +40,7 @@ impl Said {
             Self::Command(command) => encode_command(command),
             Self::Reservation(reservation) => encode_reservation(reservation, ledger::written_at()),
             Self::SafetyStock(policy) => encode_safety_stock(policy),
+            Self::Selling(policy) => encode_selling(policy),
         }
     }
 
@@ -50,6 +52,7 @@ impl Said {
             Self::Command(_) => record.read(decode_command).map(Self::Command),
             Self::Reservation(_) => record.read(decode_reservation).map(Self::Reservation),
             Self::SafetyStock(_) => record.read(decode_safety_stock).map(Self::SafetyStock),
+            Self::Selling(_) => record.read(decode_selling).map(Self::Selling),
         }
     }
 
@@ -60,7 +63,7 @@ impl Said {
             Self::Event(_) => &[ID, SOURCE, TYPE, SUBJECT, TIME, CAUSE, TRACEPARENT],
             Self::Heartbeat(_) | Self::Reservation(_) => &[SOURCE, TYPE],
             Self::Command(_) => &[ID, TYPE, TIME, TRACEPARENT],
-            Self::SafetyStock(_) => &[SOURCE, TYPE],
+            Self::SafetyStock(_) | Self::Selling(_) => &[SOURCE, TYPE],
         }
     }
 }
@@ -119,6 +122,8 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
         ("safety-stock.v1.minimal", Said::SafetyStock(policies::minimal())),
         ("safety-stock.v1.store", Said::SafetyStock(policies::of_a_store())),
         ("safety-stock.v1.removed", Said::SafetyStock(policies::removed())),
+        ("selling.v1", Said::Selling(policies::switched_off())),
+        ("selling.v1.minimal", Said::Selling(policies::switched_on())),
     ]
 }
 

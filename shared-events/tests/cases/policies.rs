@@ -1,7 +1,7 @@
 //! What the chain has decided about its stock.
 
-use shared_events::MAX_UNITS;
-use shared_events::policy::{SafetyStock, Scope};
+use shared_events::policy::{SafetyStock, Scope, Selling};
+use shared_events::{MAX_UNITS, Text};
 
 use super::reservations::sku;
 use super::time;
@@ -34,4 +34,20 @@ pub(crate) fn of_a_store() -> SafetyStock {
 /// Of one item in every store, and the item is called like every item.
 pub(crate) fn removed() -> SafetyStock {
     policy(None, Some("*"), None)
+}
+
+/// A store that an operator has switched off.
+pub(crate) fn switched_off() -> Selling {
+    Selling {
+        store_id: "north.7".parse().expect("valid"),
+        enabled: false,
+        reason: Some(Text::parse("Wasserschaden im Lager").expect("valid")),
+        changed_at: time("2026-11-21T09:30:00.007Z"),
+        changed_by: "c1".parse().expect("valid"),
+    }
+}
+
+/// On again, without a word about why.
+pub(crate) fn switched_on() -> Selling {
+    Selling { enabled: true, reason: None, ..switched_off() }
 }

@@ -23,7 +23,7 @@ mod ledger;
 mod state;
 
 pub(crate) use ledger::reservation;
-pub(crate) use state::{heartbeat, safety_stock};
+pub(crate) use state::{heartbeat, safety_stock, selling};
 
 fn position() -> impl Strategy<Value = u64> {
     prop_oneof![1..5_u64, 1..=Sequence::MAX.get(), Just(Sequence::MAX.get())]

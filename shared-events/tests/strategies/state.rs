@@ -4,10 +4,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use shared_events::policy::{SafetyStock, Scope};
+use shared_events::policy::{SafetyStock, Scope, Selling};
 use shared_events::{CentreId, Epoch, Heartbeat, Life, Lineage, Sequence};
 
-use super::{level, location, position, sku, store, time};
+use super::{level, location, optional_text, position, sku, store, time};
 
 fn centre() -> impl Strategy<Value = CentreId> {
     "[A-Za-z0-9_-]{1,32}".prop_map(|text| CentreId::parse(&text).expect("a narrow alphabet"))
@@ -63,6 +63,19 @@ pub(crate) fn safety_stock() -> impl Strategy<Value = SafetyStock> {
         |((store_id, sku), units, changed_at, changed_by)| SafetyStock {
             scope: Scope { store_id, sku },
             units,
+            changed_at,
+            changed_by,
+        },
+    )
+}
+
+/// Whatever an operator may say of a store.
+pub(crate) fn selling() -> impl Strategy<Value = Selling> {
+    (store(), any::<bool>(), optional_text(), time(), centre()).prop_map(
+        |(store_id, enabled, reason, changed_at, changed_by)| Selling {
+            store_id,
+            enabled,
+            reason,
             changed_at,
             changed_by,
         },

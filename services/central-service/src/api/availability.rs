@@ -1,7 +1,6 @@
 //! What may be offered of many items, where.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
-use axum::Json;
 use axum::extract::State as Ctx;
 use inventory_core::sourcing::distance;
 use serde::{Deserialize, Serialize};
@@ -10,8 +9,9 @@ use service_kit::{ErrorCode, Problem};
 use shared_events::{Location, Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{FreshnessView, State, now, unknown_store};
-use crate::read_model::Seen;
+use super::freshness::{AsOf, Basis, Dated, Excluded, FreshnessView};
+use super::{State, now, unknown_store};
+use crate::read_model::{Seen, Shelf};
 
 /// Most items of one question.
 const MAX_ITEMS: usize = 200;
@@ -50,6 +50,17 @@ struct ItemAvailability {
     sku: Sku,
     /// Units that may be offered in these stores together.
     available: i64,
+    /// The worst freshness among all stores that were asked about, since any of them may have changed
+    /// it; of one that is switched off, what it would be otherwise.
+    freshness: &'static str,
+    /// How old the oldest knowledge in `available` is; absent where a contributing store was not heard
+    /// since this centre started, or none contributes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<AsOf>,
+    /// Stores whose units are counted in `available`.
+    contributing: usize,
+    /// Stores whose units are not.
+    excluded: Excluded,
     /// Stores that ever had it: nearest first with `near`, else in the order they became known.
     stores: Vec<StoreAvailability>,
 }
@@ -61,7 +72,7 @@ struct StoreAvailability {
     /// The store.
     #[schema(value_type = String)]
     store_id: StoreId,
-    /// Units that may be offered.
+    /// Units that may be offered; 0 while the store is dark or switched off.
     available: i64,
     /// Kilometres from `near`, rounded up; absent where a place is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +92,7 @@ struct StoreAvailability {
 pub(super) async fn availability(
     Ctx(state): Ctx<State>,
     Query(query): Query<AvailabilityQuery>,
-) -> Result<Json<Availability>, Problem> {
+) -> Result<Dated<Availability>, Problem> {
     let invalid =
         |detail: String, field: &str| Problem::new(ErrorCode::InvalidField, detail).field(field);
     let skus: Vec<Sku> = query
@@ -104,27 +115,66 @@ pub(super) async fn availability(
         return Err(unknown_store(store));
     }
     let seen = state.model.stores();
+    let chosen = chosen(&seen, &query, near);
     let now_ms = now().unix_millis();
-    let items = skus.into_iter().map(|sku| {
-        let shelves = state.model.shelves(&seen, &sku, now_ms);
-        let stores = shelves.iter().filter_map(|shelf| {
-            let seen = seen.get(shelf.store.place())?;
-            let far = distance_km(seen, near);
-            let chosen = query.store_id.as_ref().is_none_or(|store| *store == seen.view.id);
-            let within = query.radius_km.is_none_or(|most| far.is_some_and(|far| far <= most));
-            (chosen && within).then(|| StoreAvailability {
+    let items: Vec<ItemAvailability> = skus
+        .into_iter()
+        .map(|sku| {
+            let shelves = state.model.shelves(&seen, &sku, now_ms);
+            item(sku, &shelves, &chosen)
+        })
+        .collect();
+    let contributing = items.iter().filter(|item| item.contributing > 0);
+    let ages: Option<Vec<u64>> =
+        contributing.map(|item| item.as_of.map(|as_of| as_of.age_ms)).collect();
+    let oldest = ages.and_then(|ages| ages.into_iter().max());
+    Ok(Dated::new(&state, oldest, Availability { items }))
+}
+
+/// The stores that are asked about, each in its place with its distance.
+fn chosen<'a>(
+    seen: &'a [Seen],
+    query: &AvailabilityQuery,
+    near: Option<Location>,
+) -> Vec<Option<(&'a Seen, Option<u64>)>> {
+    let choose = |seen: &'a Seen| {
+        let far = distance_km(seen, near);
+        let named = query.store_id.as_ref().is_none_or(|store| *store == seen.view.id);
+        let within = query.radius_km.is_none_or(|most| far.is_some_and(|far| far <= most));
+        (named && within).then_some((seen, far))
+    };
+    seen.iter().map(choose).collect()
+}
+
+fn item(sku: Sku, shelves: &[Shelf], chosen: &[Option<(&Seen, Option<u64>)>]) -> ItemAvailability {
+    let mut holding: Vec<(&Shelf, &Seen, Option<u64>)> = shelves
+        .iter()
+        .filter_map(|shelf| {
+            let (seen, far) = chosen.get(shelf.store.place()).copied().flatten()?;
+            Some((shelf, seen, far))
+        })
+        .collect();
+    holding.sort_by_key(|(_, _, far)| far.unwrap_or(u64::MAX));
+    let asked = chosen.iter().flatten().map(|(seen, _)| *seen);
+    let Basis { freshness, as_of, contributing, excluded } =
+        Basis::new(asked, holding.iter().map(|(_, seen, _)| *seen));
+    ItemAvailability {
+        sku,
+        available: holding.iter().map(|(shelf, ..)| shelf.terms.available()).sum(),
+        freshness,
+        as_of,
+        contributing,
+        excluded,
+        stores: holding
+            .into_iter()
+            .map(|(shelf, seen, distance_km)| StoreAvailability {
                 store_id: seen.view.id.clone(),
                 available: shelf.terms.available(),
-                distance_km: far,
+                distance_km,
                 freshness: FreshnessView::new(seen),
             })
-        });
-        let mut stores: Vec<StoreAvailability> = stores.collect();
-        stores.sort_by_key(|store| store.distance_km.unwrap_or(u64::MAX));
-        let available = stores.iter().map(|store| store.available).sum();
-        ItemAvailability { sku, available, stores }
-    });
-    Ok(Json(Availability { items: items.collect() }))
+            .collect(),
+    }
 }
 
 fn distance_km(seen: &Seen, near: Option<Location>) -> Option<u64> {

@@ -1,17 +1,18 @@
 //! Why a number is what it is: term by term, each with what made it.
 
-use axum::Json;
 use axum::extract::State as Ctx;
+use inventory_core::Freshness;
 use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::Path;
-use shared_events::policy::SafetyStock;
+use shared_events::policy::{SafetyStock, Selling};
 use shared_events::{ReservationId, Sku, StoreId, Timestamp};
 use utoipa::ToSchema;
 
-use super::{FreshnessView, State, now, unknown_store};
+use super::freshness::{Dated, FreshnessView};
+use super::{State, now, unknown_store};
 use crate::commitments::{AskKey, Commitment, Commitments};
-use crate::read_model::Shelf;
+use crate::read_model::{Seen, Shelf};
 
 /// Reservations a term lists at most.
 const MAX_LISTED: usize = 100;
@@ -26,10 +27,14 @@ pub(super) struct Explanation {
     /// The item.
     #[schema(value_type = String)]
     sku: Sku,
-    /// Units that may be offered online: the sum of the terms, at least 0; 0 while the store is dark.
+    /// Units that may be offered online: the sum of the terms, at least 0; 0 in a store that is not
+    /// sold from.
     available: i64,
     /// Whether the store may be sold from at all.
     sellable: bool,
+    /// Why not; absent when it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
     /// How far its numbers can be believed.
     freshness: FreshnessView,
     /// What it is made of.
@@ -40,7 +45,7 @@ pub(super) struct Explanation {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Term {
-    /// `onHand`, `reserved`, `expired`, `holds` or `safetyStock`.
+    /// `onHand`, `reserved`, `expired`, `holds`, `safetyStock` or `staleness`.
     term: &'static str,
     /// What it adds, in units; negative where it takes away.
     units: i64,
@@ -82,32 +87,48 @@ struct ReservedUnits {
 pub(super) async fn explain(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,
-) -> Result<Json<Explanation>, Problem> {
+) -> Result<Dated<Explanation>, Problem> {
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let now_ms = now().unix_millis();
     let policy = policy(&state, &store, &sku);
     let (units, terms) = state.model.explained(&seen, index, &sku, now_ms, |shelf, promised| {
-        (shelf.terms, terms(&store, policy, shelf, promised, now_ms))
+        (shelf.terms, terms(&seen, policy, shelf, promised, now_ms))
     });
-    Ok(Json(Explanation {
+    let explanation = Explanation {
         available: units.available(),
         sellable: units.sellable,
+        because: (!units.sellable).then(|| unsellable(&seen)),
         freshness: FreshnessView::new(&seen),
         terms,
         store_id: store,
         sku,
-    }))
+    };
+    Ok(Dated::new(&state, seen.age_ms, explanation))
+}
+
+/// Why a store is not sold from.
+fn unsellable(seen: &Seen) -> String {
+    let Some(Selling { changed_at, changed_by, reason, .. }) = &seen.switched_off else {
+        return format!(
+            "it has not been heard for a while: {} since {}",
+            seen.contact.name(),
+            seen.since
+        );
+    };
+    let said = format!("switched off by centre {changed_by} at {changed_at}");
+    reason.as_ref().map_or_else(|| said.clone(), |reason| format!("{said}: {}", reason.as_str()))
 }
 
 fn terms(
-    store: &StoreId,
+    seen: &Seen,
     policy: String,
     shelf: &Shelf,
     commitments: &Commitments,
     now_ms: i64,
 ) -> Vec<Term> {
     let units = shelf.terms;
-    let event_id = shelf.level.map(|level| format!("{store}/{}/{}", level.epoch, level.sequence));
+    let event_id =
+        shelf.level.map(|level| format!("{}/{}/{}", seen.view.id, level.epoch, level.sequence));
     let kept = |commitment: &Commitment, _over: bool| match commitment {
         Commitment::Kept(units) => Some(*units),
         Commitment::Hold(_) | Commitment::Ended => None,
@@ -154,7 +175,25 @@ fn terms(
             event_id: None,
             reservations: Vec::new(),
         },
+        Term {
+            term: "staleness",
+            units: -units.staleness,
+            because: staleness(seen),
+            event_id: None,
+            reservations: Vec::new(),
+        },
     ]
+}
+
+fn staleness(seen: &Seen) -> String {
+    match seen.contact {
+        Freshness::Stale => {
+            let since = seen.switched_off.is_none().then(|| format!(" since {}", seen.since));
+            let since = since.unwrap_or_default();
+            format!("kept back while the store is stale{since}: more with every minute")
+        }
+        _ => "the store is not stale".to_owned(),
+    }
 }
 
 fn policy(state: &State, store: &StoreId, sku: &Sku) -> String {

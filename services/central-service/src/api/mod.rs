@@ -3,6 +3,7 @@
 mod availability;
 mod commands;
 mod explain;
+mod freshness;
 mod operations;
 mod policies;
 mod query;
@@ -16,10 +17,9 @@ mod sync;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use serde::Serialize;
 use service_kit::{ErrorCode, Problem};
 use shared_events::{CentreId, StoreId};
-use utoipa::{OpenApi, ToSchema};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -29,7 +29,7 @@ use crate::database::{Error, Reader};
 use crate::ledger::Refusal;
 use crate::metrics::Metrics;
 use crate::projector::Handle;
-use crate::read_model::{ReadModel, Seen};
+use crate::read_model::ReadModel;
 
 /// What handlers work with.
 #[derive(Debug, Clone)]
@@ -44,26 +44,6 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Lists, reservations and commands as they were committed.
     pub reader: Arc<Mutex<Reader>>,
-}
-
-/// How far a store's numbers can be believed.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct FreshnessView {
-    /// `fresh`, `lagging`, `diverged`, `stale`, `dark` or `unknown`.
-    state: &'static str,
-    /// Milliseconds since the store's last heartbeat arrived; absent when none did since this centre
-    /// started.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    age_ms: Option<u64>,
-    /// Events the store reported that are not applied here.
-    lag_events: u64,
-}
-
-impl FreshnessView {
-    fn new(seen: &Seen) -> Self {
-        Self { state: seen.freshness.name(), age_ms: seen.age_ms, lag_events: seen.view.missing }
-    }
 }
 
 /// Reads the database beside its writer.
@@ -135,6 +115,8 @@ pub fn router(state: State) -> Router {
         .routes(routes!(commands::command))
         .routes(routes!(policies::safety_stocks, policies::set, policies::remove))
         .routes(routes!(stores::stores))
+        .routes(routes!(stores::store))
+        .routes(routes!(stores::sell))
         .routes(routes!(sync::status, sync::compare))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))

@@ -1,5 +1,7 @@
 //! What operators ask: is it alive, is it ready, how is it doing.
 
+use std::time::Duration;
+
 use axum::extract::State as Ctx;
 use axum::response::Response;
 use inventory_core::Freshness;
@@ -8,7 +10,7 @@ use service_kit::health::{Check, Condition, ReadyQuery, readiness};
 use service_kit::metrics;
 
 use super::State;
-use crate::metrics::StoreLabel;
+use crate::metrics::{StateLabel, StoreLabel};
 
 /// The process runs.
 #[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200)))]
@@ -55,6 +57,19 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
         state.metrics.fresh.get_or_create(&label).set(i64::from(fresh));
         let lag = i64::try_from(seen.view.missing).unwrap_or(i64::MAX);
         state.metrics.lag_events.get_or_create(&label).set(lag);
+        for name in Freshness::NAMES {
+            let label = StateLabel { store: label.store.clone(), state: name };
+            let holds = name == seen.freshness.name();
+            state.metrics.freshness.get_or_create(&label).set(i64::from(holds));
+        }
+        match seen.age_ms {
+            Some(age_ms) => {
+                let age = Duration::from_millis(age_ms).as_secs_f64();
+                state.metrics.age_seconds.get_or_create(&label).set(age);
+            }
+            // No age is not an age of 0.
+            None => _ = state.metrics.age_seconds.remove(&label),
+        }
     }
     metrics::render(state.metrics.registry())
 }

@@ -1,16 +1,15 @@
 //! Stock of one item: everywhere, in one store, and a whole store page by page.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
-use axum::Json;
 use axum::extract::State as Ctx;
-use inventory_core::Freshness;
 use serde::{Deserialize, Serialize};
 use service_kit::Problem;
 use service_kit::extract::{Path, Query, page_limit};
 use shared_events::{Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{FreshnessView, State, now, read, unknown_store};
+use super::freshness::{AsOf, Basis, Dated, Excluded, FreshnessView};
+use super::{State, now, read, unknown_store};
 use crate::read_model::{Seen, Shelf};
 
 /// One item in one store, as the centre knows it.
@@ -29,7 +28,7 @@ pub(super) struct Item {
     on_hand: i64,
     /// Units promised to reservations.
     reserved: i64,
-    /// Units that may be offered online; 0 while the store is dark.
+    /// Units that may be offered online; 0 while the store is dark or switched off.
     available: i64,
     /// Events of the item so far; 0 for one never seen.
     version: u64,
@@ -69,10 +68,19 @@ pub(super) struct Global {
     on_hand: i64,
     /// Units promised to reservations in all stores.
     reserved: i64,
-    /// Units that may be offered online; dark stores count 0.
+    /// Units that may be offered online; stores that are dark or switched off count 0.
     available: i64,
-    /// The worst freshness among all known stores, since any of them may have changed it.
+    /// The worst freshness among all known stores, since any of them may have changed it; of one that is
+    /// switched off, what it would be otherwise.
     freshness: &'static str,
+    /// How old the oldest knowledge in `available` is; absent where a contributing store was not heard
+    /// since this centre started, or none contributes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<AsOf>,
+    /// Stores whose units are counted in `available`.
+    contributing: usize,
+    /// Stores whose units are not.
+    excluded: Excluded,
     /// Stores that ever had the item.
     stores: Vec<Item>,
 }
@@ -89,35 +97,29 @@ pub(super) struct Global {
 pub(super) async fn global(
     Ctx(state): Ctx<State>,
     Path(sku): Path<Sku>,
-) -> Result<Json<Global>, Problem> {
+) -> Result<Dated<Global>, Problem> {
     let seen = state.model.stores();
     let shelves = state.model.shelves(&seen, &sku, now().unix_millis());
     let stores: Vec<Item> = shelves
         .iter()
         .filter_map(|shelf| Some(Item::new(seen.get(shelf.store.place())?, sku.clone(), shelf)))
         .collect();
-    let worst = seen.iter().map(|seen| seen.freshness).max_by_key(doubt);
+    let holding = shelves.iter().filter_map(|shelf| seen.get(shelf.store.place()));
+    let Basis { freshness, as_of, contributing, excluded } = Basis::new(&seen, holding);
     let on_hand = stores.iter().map(|item| item.on_hand).sum();
-    Ok(Json(Global {
+    let global = Global {
         quantity: on_hand,
         on_hand,
         reserved: stores.iter().map(|item| item.reserved).sum(),
         available: stores.iter().map(|item| item.available).sum(),
-        freshness: worst.unwrap_or(Freshness::Unknown).name(),
+        freshness,
+        as_of,
+        contributing,
+        excluded,
         stores,
         sku,
-    }))
-}
-
-const fn doubt(freshness: &Freshness) -> u8 {
-    match freshness {
-        Freshness::Fresh => 0,
-        Freshness::Lagging { .. } => 1,
-        Freshness::Unknown => 2,
-        Freshness::Stale => 3,
-        Freshness::Diverged => 4,
-        Freshness::Dark => 5,
-    }
+    };
+    Ok(Dated::new(&state, as_of.map(|as_of| as_of.age_ms), global))
 }
 
 /// One item in one store.
@@ -132,10 +134,10 @@ const fn doubt(freshness: &Freshness) -> u8 {
 pub(super) async fn item(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,
-) -> Result<Json<Item>, Problem> {
+) -> Result<Dated<Item>, Problem> {
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let shelf = state.model.shelf(&seen, index, &sku, now().unix_millis());
-    Ok(Json(Item::new(&seen, sku, &shelf)))
+    Ok(Dated::new(&state, seen.age_ms, Item::new(&seen, sku, &shelf)))
 }
 
 /// Page through a list by name.
@@ -174,7 +176,7 @@ pub(super) async fn items(
     Ctx(state): Ctx<State>,
     Path(store): Path<StoreId>,
     Query(query): Query<ItemsQuery>,
-) -> Result<Json<Items>, Problem> {
+) -> Result<Dated<Items>, Problem> {
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let limit = page_limit(query.limit)?;
     let skus = read(&state, move |reader| {
@@ -188,5 +190,6 @@ pub(super) async fn items(
         let shelf = state.model.shelf(&seen, index, &sku, now_ms);
         Item::new(&seen, sku, &shelf)
     });
-    Ok(Json(Items { items: items.collect(), next: skus.get(limit - 1).cloned() }))
+    let items = Items { items: items.collect(), next: skus.get(limit - 1).cloned() };
+    Ok(Dated::new(&state, seen.age_ms, items))
 }

@@ -11,7 +11,8 @@ use service_kit::http::path_segment;
 use shared_events::{StoreId, Timestamp};
 use utoipa::ToSchema;
 
-use super::{FreshnessView, State, refused, require_ready, unknown_store};
+use super::freshness::FreshnessView;
+use super::{State, refused, require_ready, unknown_store};
 use crate::read_model::Seen;
 use crate::resync::{Outcome, Status};
 

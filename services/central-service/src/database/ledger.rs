@@ -1,11 +1,11 @@
 //! The ledger's tables: reservations, requests, stock commands, policies.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use service_kit::fingerprint::Fingerprint;
 use shared_events::ledger::{Reservation, ReservationState};
-use shared_events::policy::SafetyStock;
+use shared_events::policy::Policy;
 use shared_events::{CommandId, OrderId, ReservationId};
 
 use super::load::rows;
@@ -38,11 +38,17 @@ pub(super) fn request(connection: &Connection, key: &str) -> Result<Option<Finge
 pub(super) fn running(connection: &Connection) -> Result<Running, Error> {
     let reservations = "SELECT document FROM reservations WHERE final = 0";
     let commands = "SELECT document FROM stock_commands WHERE pending = 1";
-    let policies = "SELECT document FROM safety_stocks";
+    let safety_stocks = "SELECT document FROM safety_stocks";
+    let selling = "SELECT document FROM selling";
+    let safety_stock = |row: &Row<'_>| Ok(Policy::SafetyStock(parsed(&row.get::<_, String>(0)?)?));
+    let mut policies = rows(connection, safety_stocks, safety_stock)?;
+    policies.extend(rows(connection, selling, |row| {
+        Ok(Policy::Selling(parsed(&row.get::<_, String>(0)?)?))
+    })?);
     Ok(Running {
         reservations: rows(connection, reservations, |row| parsed(&row.get::<_, String>(0)?))?,
         stock_commands: rows(connection, commands, |row| parsed(&row.get::<_, String>(0)?))?,
-        safety_stocks: rows(connection, policies, |row| parsed(&row.get::<_, String>(0)?))?,
+        policies,
     })
 }
 
@@ -53,8 +59,8 @@ pub struct Running {
     pub reservations: Vec<Reservation>,
     /// Stock commands without an answer.
     pub stock_commands: Vec<StockCommandRecord>,
-    /// The newest policy of each scope.
-    pub safety_stocks: Vec<SafetyStock>,
+    /// The newest of each.
+    pub policies: Vec<Policy>,
 }
 
 /// Which reservations a list is to have.
@@ -155,14 +161,24 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// The newest policy of a scope.
+    /// The newest policy of its scope, or of its store.
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn safety_stock(&self, policy: &SafetyStock) -> Result<(), Error> {
-        self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO safety_stocks VALUES (?1, ?2)")?
-            .execute(params![policy.scope.key(), json(policy)])?;
+    pub fn policy(&self, policy: &Policy) -> Result<(), Error> {
+        let (sql, of, document) = match policy {
+            Policy::SafetyStock(policy) => (
+                "INSERT OR REPLACE INTO safety_stocks VALUES (?1, ?2)",
+                policy.scope.key(),
+                json(policy),
+            ),
+            Policy::Selling(policy) => (
+                "INSERT OR REPLACE INTO selling VALUES (?1, ?2)",
+                policy.store_id.to_string(),
+                json(policy),
+            ),
+        };
+        self.transaction.prepare_cached(sql)?.execute(params![of, document])?;
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ const SCHEMA: Schema = Schema {
     layouts: &[
         include_str!("layout-1.sql"),
         include_str!("layout-2.sql"),
+        include_str!("layout-3.sql"),
+        include_str!("layout-4.sql"),
         include_str!("layout-5.sql"),
     ],
 };

@@ -4,8 +4,8 @@ use inventory_core::saga::requests::{self, Illegal};
 use inventory_core::saga::{self, Wish};
 use service_kit::fingerprint::Fingerprint;
 use shared_events::ledger::{Reservation, Transition};
-use shared_events::policy::{SafetyStock, Scope};
-use shared_events::{ReservationId, Sku, Timestamp};
+use shared_events::policy::{SafetyStock, Scope, Selling};
+use shared_events::{ReservationId, Sku, StoreId, Text, Timestamp};
 use tokio::sync::oneshot;
 
 use super::unwritten::Pending;
@@ -74,6 +74,17 @@ pub enum Ask {
         units: Option<i64>,
         /// Takes the answer.
         reply: oneshot::Sender<Result<SafetyStock, Refusal>>,
+    },
+    /// Switch a store's selling online on or off.
+    Selling {
+        /// The store.
+        store_id: StoreId,
+        /// Whether it is to sell.
+        enabled: bool,
+        /// Why.
+        reason: Option<Text>,
+        /// Takes the answer.
+        reply: oneshot::Sender<Result<Selling, Refusal>>,
     },
 }
 
@@ -155,6 +166,10 @@ impl Ledger {
             Ask::SafetyStock { scope, units, reply } => {
                 let policy = self.set_safety_stock(scope, units, now);
                 self.pending.push(Pending::SafetyStock { policy, reply });
+            }
+            Ask::Selling { store_id, enabled, reason, reply } => {
+                let selling = self.set_selling(store_id, enabled, reason, now);
+                self.pending.push(Pending::Selling { selling, reply });
             }
         }
         Ok(())

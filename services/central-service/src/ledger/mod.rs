@@ -13,7 +13,7 @@ mod ask;
 mod command_name;
 mod lost;
 mod metrics;
-mod safety_stock;
+mod policies;
 mod sourcing;
 mod stock_command;
 mod unwritten;
@@ -128,8 +128,8 @@ impl Ledger {
     /// Goes on with what was going on when it was last written: shows its holds and policies.
     pub fn resume(&mut self, running: Running) {
         self.stock_commands = StockCommands::new(running.stock_commands);
-        for policy in running.safety_stocks {
-            self.model.put_safety_stock(policy);
+        for policy in running.policies {
+            self.model.put_policy(policy);
         }
         for reservation in running.reservations {
             for known in reservation.allocations.iter().filter(|known| known.state.is_hold()) {

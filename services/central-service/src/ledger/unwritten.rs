@@ -6,8 +6,8 @@ use event_log::Publication;
 use inventory_core::saga;
 use service_kit::fingerprint::Fingerprint;
 use shared_events::command::CommandEnvelope;
-use shared_events::policy::SafetyStock;
-use shared_events::wire::{encode_command, encode_reservation, encode_safety_stock};
+use shared_events::policy::{Policy, SafetyStock, Selling};
+use shared_events::wire::{encode_command, encode_policy, encode_reservation};
 use shared_events::{CommandId, ReservationId, Sku, StoreId, Timestamp};
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -24,9 +24,9 @@ pub(super) struct Unwritten {
     pub(super) reservations: BTreeSet<ReservationId>,
     pub(super) requests: HashMap<String, Fingerprint>,
     pub(super) stock_commands: BTreeSet<CommandId>,
-    pub(super) safety_stocks: Vec<SafetyStock>,
+    pub(super) policies: Vec<Policy>,
     /// Policies to be published: those that did not come from the topic.
-    pub(super) policies_to_publish: Vec<SafetyStock>,
+    pub(super) policies_to_publish: Vec<Policy>,
     /// Holds that ended.
     pub(super) unholds: Vec<(StoreId, Sku, AskKey)>,
 }
@@ -46,8 +46,10 @@ pub(super) enum Pending {
         outcome: Box<Result<CommandAnswer, Refusal>>,
         reply: oneshot::Sender<Result<CommandAnswer, Refusal>>,
     },
-    /// About a policy.
+    /// About a safety stock.
     SafetyStock { policy: SafetyStock, reply: oneshot::Sender<Result<SafetyStock, Refusal>> },
+    /// About a store's selling.
+    Selling { selling: Selling, reply: oneshot::Sender<Result<Selling, Refusal>> },
 }
 
 impl Ledger {
@@ -59,7 +61,7 @@ impl Ledger {
             reservations,
             requests,
             stock_commands,
-            safety_stocks,
+            policies,
             policies_to_publish,
             unholds: _,
         } = &self.unwritten;
@@ -67,7 +69,7 @@ impl Ledger {
             && reservations.is_empty()
             && requests.is_empty()
             && stock_commands.is_empty()
-            && safety_stocks.is_empty()
+            && policies.is_empty()
             && policies_to_publish.is_empty())
     }
 
@@ -97,11 +99,11 @@ impl Ledger {
                 write.stock_command(record)?;
             }
         }
-        for policy in &self.unwritten.safety_stocks {
-            write.safety_stock(policy)?;
+        for policy in &self.unwritten.policies {
+            write.policy(policy)?;
         }
         for policy in &self.unwritten.policies_to_publish {
-            let record = encode_safety_stock(policy);
+            let record = encode_policy(policy);
             let topic = self.topics.policies().name;
             write.publish(Lane::Records, &Publication { topic, record })?;
         }
@@ -152,6 +154,7 @@ impl Ledger {
             }
             Pending::StockCommand { outcome, reply } => send(reply, *outcome),
             Pending::SafetyStock { policy, reply } => send(reply, Ok(policy)),
+            Pending::Selling { selling, reply } => send(reply, Ok(selling)),
         }
     }
 

@@ -11,8 +11,10 @@ use central_service::projection::Batch;
 use event_log::{EventLog, MemoryLog};
 use rusqlite::Connection;
 use service_kit::folder::Error as FolderError;
+use shared_events::policy::Selling;
+use shared_events::wire::encode_selling;
 
-use crate::support::{Centre, SOON, Shop, config, file, get, heartbeats, publish};
+use crate::support::{Centre, SOON, Shop, config, file, get, heartbeats, publish, raw, topics};
 
 fn setting() -> (tempfile::TempDir, Arc<dyn EventLog>) {
     (tempfile::tempdir().expect("a folder"), Arc::new(MemoryLog::default()))
@@ -84,6 +86,31 @@ fn a_database_of_the_first_layout_is_built_anew_from_the_topics() {
     let applied = centre.catch_up();
     assert_eq!((applied.events, applied.duplicates), (300, 0));
     assert_eq!(centre.on_hand(&shop.id, "ITEM-299"), Some(300));
+}
+
+/// It passed over what operators say of stores, so the policies are read again.
+#[test]
+fn a_database_from_before_the_switch_of_stores_learns_how_they_stand() {
+    let (folder, log) = setting();
+    let shop = used(folder.path(), &log);
+    let said = Selling {
+        store_id: shop.id.clone(),
+        enabled: false,
+        reason: None,
+        changed_at: "2026-11-21T09:30:00Z".parse().expect("a time"),
+        changed_by: "c2".parse().expect("a centre id"),
+    };
+    raw(log.as_ref(), &topics().policies(), [encode_selling(&said)]);
+    Centre::open(folder.path(), &log).catch_up();
+    let older =
+        "DROP TABLE selling; ALTER TABLE stores DROP COLUMN lineage; PRAGMA user_version = 3";
+    sql(folder.path(), older);
+
+    let mut centre = Centre::open(folder.path(), &log);
+    let known = |centre: &Centre| centre.model.selling(|all| all.get(&shop.id).cloned());
+    assert_eq!(known(&centre), None);
+    let applied = centre.catch_up();
+    assert_eq!((known(&centre), applied.events), (Some(said), 0), "and nothing else is read again");
 }
 
 #[test]

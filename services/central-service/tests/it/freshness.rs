@@ -1,13 +1,13 @@
 //! What the centre claims about a store rests on what it heard itself.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use event_log::{EventLog, MemoryLog};
-use inventory_core::FreshnessBounds;
 use serde_json::Value;
 
-use crate::support::{BLIND, Centre, PATIENT, Shop, get, heartbeats, publish, raw, topics};
+use crate::support::{BLIND, Centre, DEAF, PATIENT, Shop, get, heartbeats, publish, raw, topics};
 use shared_events::Heartbeat;
 use shared_events::wire::encode_heartbeat;
 
@@ -29,7 +29,9 @@ async fn a_heartbeat_from_before_the_centre_listened_makes_nothing_fresh() {
     centre.catch_up();
     let view = centre.view(&shop.id);
     assert_eq!((view.missing, view.witness.head), (0, shop.head()), "it is known, and complete");
-    let freshness = freshness(&centre.router()).await;
+    let mut freshness = freshness(&centre.router()).await;
+    let since = freshness.as_object_mut().expect("an object").remove("since");
+    assert!(since.is_some(), "since the centre began");
     assert_eq!(freshness, serde_json::json!({"state": "unknown", "lagEvents": 0}));
 }
 
@@ -206,9 +208,7 @@ async fn silence_is_stale_and_then_dark() {
     heartbeats(log.as_ref(), [shop.heartbeat()]);
     publish(log.as_ref(), &shop.journal);
     Centre::open(folder.path(), &log).catch_up();
-    for (bounds, state) in
-        [(FreshnessBounds { stale_after_ms: 0, ..PATIENT }, "stale"), (BLIND, "dark")]
-    {
+    for (bounds, state) in [(DEAF, "stale"), (BLIND, "dark")] {
         let centre =
             Centre::with(folder.path(), &log, bounds, std::time::Duration::from_secs(3_600));
         assert_eq!(freshness(&centre.router()).await["state"], state);
@@ -235,4 +235,78 @@ async fn a_dark_store_has_units_and_offers_none() {
     }
     let global = get(&router, "/api/query/inventory/global/ITEM-2").await.ok();
     assert_eq!(global["freshness"], "dark");
+}
+
+/// Since when a state holds is told by the centre's own watch: it changes with the state, and with
+/// nothing else.
+#[tokio::test]
+async fn a_state_is_told_with_the_moment_it_began() {
+    let (folder, log, mut shop) = setting();
+    publish(log.as_ref(), &shop.journal);
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.listen();
+    let router = centre.router();
+    let mut told = Vec::new();
+    let mut look = async |centre: &mut Centre, state: &str| {
+        // Moments are told in milliseconds.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        centre.catch_up();
+        let now = freshness(&router).await;
+        assert_eq!(now["state"], state);
+        told.push(now["since"].as_str().expect("a time").to_owned());
+    };
+    look(&mut centre, "unknown").await;
+    look(&mut centre, "unknown").await;
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    look(&mut centre, "fresh").await;
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    look(&mut centre, "fresh").await;
+    shop.count("A", 1);
+    shop.count("A", 2);
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    look(&mut centre, "lagging").await;
+    publish(log.as_ref(), shop.events(4, 4));
+    look(&mut centre, "lagging").await;
+    publish(log.as_ref(), shop.journal.last());
+    look(&mut centre, "fresh").await;
+    let began: Vec<bool> = told.windows(2).map(|pair| pair[0] < pair[1]).collect();
+    assert_eq!(began, [false, true, false, true, false, true], "{told:?}");
+}
+
+/// A store that sells all day is ahead of its last heartbeat all day. Its digest is compared as it was
+/// at the head it reported.
+#[tokio::test]
+async fn a_store_that_is_ahead_of_its_report_is_compared_where_it_reported() {
+    let (folder, log, mut shop) = setting();
+    let report = shop.heartbeat();
+    let wrong = Heartbeat { digest: "0".repeat(32), ..report.clone() };
+    shop.count("ITEM-0", 5);
+    shop.count("ITEM-0", 6);
+    shop.count("B", 1);
+    publish(log.as_ref(), &shop.journal);
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.listen();
+    centre.catch_up();
+    let router = centre.router();
+    for (report, state) in [(report, "fresh"), (wrong, "diverged"), (shop.heartbeat(), "fresh")] {
+        heartbeats(log.as_ref(), [report]);
+        centre.catch_up();
+        assert_eq!(freshness(&router).await["state"], state);
+    }
+}
+
+/// A centre that stood still finds heartbeats that waited for it: they are as old as they may be.
+#[test]
+fn a_heartbeat_that_may_have_waited_for_the_centre_is_not_taken_for_a_new_one() {
+    let (folder, log, shop) = setting();
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.listen();
+    let stopped = Instant::now();
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    centre.catch_up();
+    let heard = |centre: &Centre| centre.view(&shop.id).heard_at.expect("it was heard");
+    assert!(heard(&centre) <= stopped, "nobody can tell how long it waited");
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    centre.catch_up();
+    assert!(heard(&centre) > stopped, "it was not there when the centre had read everything");
 }

@@ -40,10 +40,12 @@ fn built(folder: &std::path::Path) -> Router {
     App::build(config(folder), log).expect("the folder is free").router()
 }
 
+/// Without what depends on the moment.
 fn without_age(mut answer: Value) -> Value {
     fn strip(value: &mut Value) {
         if let Value::Object(fields) = value {
             fields.remove("ageMs");
+            fields.remove("since");
             fields.values_mut().for_each(strip);
         } else if let Value::Array(items) = value {
             items.iter_mut().for_each(strip);
@@ -84,7 +86,8 @@ async fn a_running_centre_answers_with_the_documented_fields() {
     stores.sort_by_key(|item| item["storeId"].to_string());
     let expected = json!({
         "sku": "ABC-1", "quantity": 11, "onHand": 11, "reserved": 0, "available": 11,
-        "freshness": "fresh",
+        "freshness": "fresh", "asOf": {}, "contributing": 2,
+        "excluded": {"dark": 0, "switchedOff": 0},
         "stores": [
             item("S2", "ABC-1", 5, 1, 1, "fresh"),
             item("north.3", "ABC-1", 6, 2, 3, "fresh"),
@@ -109,11 +112,15 @@ async fn a_running_centre_answers_with_the_documented_fields() {
     let south = listed.iter().find(|listed| listed["storeId"] == "S2").expect("it is listed");
     let heartbeat = self::south().heartbeat();
     let expected = json!({
-        "storeId": "S2", "freshness": {"state": "fresh", "lagEvents": 0}, "epoch": 1, "head": 1,
+        "storeId": "S2", "freshness": {"state": "fresh", "lagEvents": 0},
+        "selling": {"enabled": true}, "epoch": 1, "head": 1,
         "headHash": heartbeat.head_hash, "appliedThrough": 1, "digest": heartbeat.digest,
         "reportedDigest": heartbeat.digest,
     });
     assert_eq!(*south, expected);
+    let one = get(&centre.router, "/api/stores/S2").await.ok();
+    documented(&openapi, "Store", &one);
+    assert_eq!(without_age(one), expected);
     centre.stop().await;
 }
 
@@ -122,7 +129,7 @@ async fn a_centre_that_just_started_answers_and_says_that_it_does_not_know() {
     let folder = tempfile::tempdir().expect("a folder");
     let router = built(folder.path());
     let one = get(&router, &format!("{QUERY}/store/S2/ABC-1")).await.ok();
-    assert_eq!(one, item("S2", "ABC-1", 5, 1, 1, "unknown"));
+    assert_eq!(without_age(one), item("S2", "ABC-1", 5, 1, 1, "unknown"));
     let global = get(&router, &format!("{QUERY}/global/ABC-1")).await.ok();
     assert_eq!((&global["freshness"], &global["available"]), (&"unknown".into(), &11.into()));
 }
@@ -132,11 +139,12 @@ async fn an_item_never_seen_is_0() {
     let folder = tempfile::tempdir().expect("a folder");
     let router = built(folder.path());
     let nothing = get(&router, &format!("{QUERY}/store/S2/NEVER-SEEN")).await.ok();
-    assert_eq!(nothing, item("S2", "NEVER-SEEN", 0, 0, 0, "unknown"));
+    assert_eq!(without_age(nothing), item("S2", "NEVER-SEEN", 0, 0, 0, "unknown"));
     let nothing = get(&router, &format!("{QUERY}/global/NEVER-SEEN")).await.ok();
     let expected = json!({
         "sku": "NEVER-SEEN", "quantity": 0, "onHand": 0, "reserved": 0, "available": 0,
-        "freshness": "unknown", "stores": [],
+        "freshness": "unknown", "contributing": 0, "excluded": {"dark": 0, "switchedOff": 0},
+        "stores": [],
     });
     assert_eq!(nothing, expected);
 }
@@ -149,6 +157,7 @@ async fn a_store_never_heard_of_is_a_problem() {
         let field = get(&router, &format!("{QUERY}/{path}")).await.problem(404, "unknown_store");
         assert_eq!(field, "storeId", "{path}");
     }
+    get(&router, "/api/stores/S9").await.problem(404, "unknown_store");
 }
 
 #[tokio::test]
@@ -232,6 +241,9 @@ async fn the_description_is_openapi_3_1_and_names_every_route() {
         "/api/reservations/{reservationId}/cancel",
         "/api/reservations/{reservationId}/fulfil",
         "/api/stores",
+        "/api/stores/{storeId}",
+        "/api/stores/{storeId}/selling",
+        "/api/sync/stores/{storeId}",
         "/livez",
         "/metrics",
         "/readyz",
@@ -265,9 +277,13 @@ async fn operators_are_told_what_is_not_well() {
     assert_eq!(ready.status.as_u16(), 200, "it answers from what it knows");
     assert!(ready.text.contains("north.3 unknown, S2 unknown"), "{}", ready.text);
     let metrics = get(&router, "/metrics").await.text;
-    for line in
-        ["onhand_central_store_fresh{store=\"S2\"} 0", "onhand_central_lag_events{store=\"S2\"} 0"]
-    {
+    for line in [
+        "onhand_central_store_fresh{store=\"S2\"} 0",
+        "onhand_central_store_freshness{store=\"S2\",state=\"unknown\"} 1",
+        "onhand_central_store_freshness{store=\"S2\",state=\"fresh\"} 0",
+        "onhand_central_lag_events{store=\"S2\"} 0",
+    ] {
         assert!(metrics.contains(line), "{metrics}");
     }
+    assert!(!metrics.contains("store_age_seconds{"), "no age is not an age of 0: {metrics}");
 }

@@ -21,6 +21,10 @@ mod outbound;
 #[cfg(test)]
 mod positions;
 #[cfg(test)]
+mod selling;
+#[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod staleness;
 #[cfg(test)]
 mod support;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
-use inventory_core::FreshnessBounds;
+use inventory_core::{FreshnessBounds, StalenessBuffer};
 use service_kit::http;
 use shared_events::CentreId;
 use store_service::config::DEFAULT_RELEASE_GRACE_MS;
@@ -87,6 +87,12 @@ pub(crate) struct Timing {
     /// Without a heartbeat for this long a store is dark and not sold online, in milliseconds.
     #[arg(long, env = "ONHAND_DARK_AFTER_MS", default_value_t = 60_000, value_name = "MS")]
     dark_after_ms: u64,
+    /// Units of each item that a stale store does not offer online.
+    #[arg(long, env = "ONHAND_STALE_BUFFER_UNITS", default_value_t = 1, value_name = "UNITS")]
+    stale_buffer_units: u32,
+    /// Units that a stale store does not offer beside these, for each minute that it has been stale.
+    #[arg(long, env = "ONHAND_STALE_BUFFER_PER_MINUTE", default_value_t = 1, value_name = "UNITS")]
+    stale_buffer_per_minute: u32,
     /// Events missing for this long are asked for again, in milliseconds.
     #[arg(long, env = "ONHAND_GAP_GRACE_MS", default_value_t = 2_000, value_name = "MS")]
     gap_grace_ms: u64,
@@ -94,7 +100,14 @@ pub(crate) struct Timing {
 
 impl Timing {
     pub(crate) const fn freshness(self) -> FreshnessBounds {
-        FreshnessBounds { stale_after_ms: self.stale_after_ms, dark_after_ms: self.dark_after_ms }
+        FreshnessBounds {
+            stale_after_ms: self.stale_after_ms,
+            dark_after_ms: self.dark_after_ms,
+            buffer: StalenessBuffer {
+                units: self.stale_buffer_units,
+                units_per_minute: self.stale_buffer_per_minute,
+            },
+        }
     }
 
     pub(crate) fn check(self) -> Result<(), String> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use central_service::Config;
 use central_service::ledger::Settings;
-use inventory_core::FreshnessBounds;
+use inventory_core::{FreshnessBounds, StalenessBuffer};
 use shared_events::topic::Topics;
 use shared_events::{Sku, StoreId};
 
@@ -22,15 +22,20 @@ pub(crate) use broker::Moving;
 pub(crate) use centre::{Centre, Picture, file};
 pub(crate) use shop::{Shop, digest, fold};
 pub(crate) use topic::{at, command, heartbeats, publish, raw, records, send, wait_for};
-pub(crate) use web::{documented, get};
+pub(crate) use web::{documented, get, put};
 
 /// Longest a test waits for something that another thread does.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// Bounds that no test outlives: a store that was heard stays fresh.
-pub(crate) const PATIENT: FreshnessBounds =
-    FreshnessBounds { stale_after_ms: 3_600_000, dark_after_ms: 7_200_000 };
+pub(crate) const PATIENT: FreshnessBounds = FreshnessBounds {
+    stale_after_ms: 3_600_000,
+    dark_after_ms: 7_200_000,
+    buffer: StalenessBuffer { units: 2, units_per_minute: 1 },
+};
+/// Bounds at which every store is stale at once.
+pub(crate) const DEAF: FreshnessBounds = FreshnessBounds { stale_after_ms: 0, ..PATIENT };
 /// Bounds at which every store is dark at once.
-pub(crate) const BLIND: FreshnessBounds = FreshnessBounds { stale_after_ms: 0, dark_after_ms: 0 };
+pub(crate) const BLIND: FreshnessBounds = FreshnessBounds { dark_after_ms: 0, ..DEAF };
 
 /// Few partitions, so that items share some and one store's events still spread.
 pub(crate) fn topics() -> Topics {

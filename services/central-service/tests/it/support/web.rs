@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) media_type: String,
+    pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
@@ -25,6 +26,11 @@ impl Answer {
     pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         self.json()
+    }
+
+    /// A header, when it is there.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// A problem document of this status and code; gives its field.
@@ -42,13 +48,22 @@ impl Answer {
 }
 
 pub(crate) async fn get(router: &Router, path: &str) -> Answer {
-    let request = Request::get(path).body(Body::empty()).expect("a request");
+    ask(router, Request::get(path).body(Body::empty()).expect("a request")).await
+}
+
+pub(crate) async fn put(router: &Router, path: &str, body: &Value) -> Answer {
+    let request = Request::put(path).header(header::CONTENT_TYPE, "application/json");
+    ask(router, request.body(Body::from(body.to_string())).expect("a request")).await
+}
+
+async fn ask(router: &Router, request: Request<Body>) -> Answer {
     let answer = router.clone().oneshot(request).await.expect("a router always answers");
     let (status, headers) = (answer.status(), answer.headers().clone());
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.unwrap_or_default().to_owned();
     let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Answer { status, media_type: media_type.unwrap_or_default().to_owned(), text }
+    Answer { status, media_type, headers, text }
 }
 
 /// Whether a value has the shape that a schema of the description gives it: nothing that is not
@@ -64,6 +79,11 @@ fn check(all: &Value, schema: &Value, path: &str, value: &Value) {
     if let Some(name) = schema["$ref"].as_str() {
         let name = name.rsplit('/').next().expect("a name");
         return check(all, &all[name], path, value);
+    }
+    // What may be absent, and is a schema of its own.
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let choice = choices.iter().find(|choice| choice["type"] != "null").expect(path);
+        return check(all, choice, path, value);
     }
     if let Some(items) = value.as_array() {
         for item in items {

@@ -1,0 +1,1 @@
+-- Nothing yet: the place of the change that comes before layout 4.
