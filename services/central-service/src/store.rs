@@ -100,7 +100,8 @@ impl Store {
         if heartbeat.opening && arrived.is_some() {
             self.tell = Tell::Asked;
         }
-        let back = told < known;
+        let other = told == known && heartbeat.head_hash != self.witness.head_hash;
+        let back = told < known || (other && !self.witness.head_hash.is_empty());
         // A store that only asks does not serve yet: its age goes on.
         if arrived.is_some() && !heartbeat.opening {
             let earlier_life = heartbeat.epoch < self.witness.epoch;
