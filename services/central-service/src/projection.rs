@@ -190,7 +190,9 @@ impl Projection {
         }
         applied.corrected = self.commit(batch, &touched, &trackers, &dirty, &aside, now)?;
         // A level names its store by its place, and what is said of a store is never newer than its levels.
-        self.show_stores(touched.iter().copied().filter(|place| !self.model.has_place(*place)));
+        let new: Vec<_> =
+            touched.iter().copied().filter(|place| !self.model.has_place(*place)).collect();
+        self.show_stores(new);
         self.show(dirty);
         self.show_compared(aside.compared, applied.corrected, now);
         self.show_stores(touched);
@@ -380,9 +382,9 @@ impl Projection {
         self.stores.get_mut(index.place()).expect("an index is given out with its store")
     }
 
-    pub(crate) fn show_stores(&self, places: impl IntoIterator<Item = usize>) {
+    pub(crate) fn show_stores(&mut self, places: impl IntoIterator<Item = usize>) {
         for place in places {
-            if let Some(store) = self.stores.get(place) {
+            if let Some(store) = self.stores.get_mut(place) {
                 let index = StoreIndex(u32::try_from(place).unwrap_or(u32::MAX));
                 self.model.put_store(index, store.view());
             }

@@ -115,9 +115,8 @@ impl Projection {
         let mut asks = Vec::new();
         let mut begun = Vec::new();
         for (store, place) in self.stores.iter_mut().zip(0..) {
-            let differs = store.agrees() == Some(false);
-            let witness = store.witness.clone();
-            if free > 0 && store.resync.begin(elapsed_ms, now, &witness, differs) {
+            let differs = store.differs;
+            if free > 0 && store.resync.begin(elapsed_ms, now, &store.witness, differs) {
                 free -= 1;
                 begun.push(place);
                 tracing::warn!(store = %store.id, differs, "comparing the levels with the store's whole journal");

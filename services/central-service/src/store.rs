@@ -67,6 +67,8 @@ pub(crate) struct Store {
     location: Option<Location>,
     /// Its journal is behind what it reported in this very life: it is not the only one.
     went_back: bool,
+    /// Its levels here are not its own, as far as was told last.
+    pub(crate) differs: bool,
     tell: Tell,
     contradicted_at_ms: Option<u64>,
     gap: GapWatch,
@@ -84,6 +86,7 @@ impl Store {
             heard_at: None,
             location: None,
             went_back: false,
+            differs: false,
             tell: Tell::Nothing,
             contradicted_at_ms: None,
             gap: GapWatch::new(gap_grace_ms),
@@ -140,9 +143,13 @@ impl Store {
     /// Whether an event was written outside of the lives the store goes by: by a copy of its journal,
     /// or before it lost its end. It is no longer part of what happened.
     pub(crate) fn refuses(&self, id: &EventId) -> bool {
-        let lived = || self.witness.lives().epoch_of(id.sequence);
+        let Witness { epoch, lineage, .. } = &self.witness;
+        if id.epoch >= *epoch {
+            return false;
+        }
         // What lies in front of the first life is in no journal any more, and happened all the same.
-        id.epoch < self.witness.epoch && lived().is_some_and(|lived| lived != id.epoch)
+        let lived = lineage.as_ref().map_or(Some(*epoch), |lives| lives.epoch_of(id.sequence));
+        lived.is_some_and(|lived| lived != id.epoch)
     }
 
     /// What to ask the store for, when events are missing and do not come.
@@ -212,8 +219,9 @@ impl Store {
         envelope(&self.id, &id, wanted, now)
     }
 
-    pub(crate) fn view(&self) -> StoreView {
+    pub(crate) fn view(&mut self) -> StoreView {
         let agrees = self.agrees();
+        self.differs = agrees == Some(false);
         StoreView {
             id: self.id.clone(),
             witness: self.witness.clone(),
@@ -221,7 +229,7 @@ impl Store {
             missing: self.missing(),
             digest: self.digest,
             // Another journal than the one it reported, or other levels.
-            diverged: self.went_back || agrees == Some(false),
+            diverged: self.went_back || self.differs,
             compared: agrees.is_some(),
             resync: self.resync.status(),
             heard_at: self.heard_at,
@@ -231,7 +239,7 @@ impl Store {
 
     /// Whether the levels here give the digest that the store reported, at the place it reported; `None`
     /// while that cannot be told.
-    pub(crate) fn agrees(&self) -> Option<bool> {
+    fn agrees(&self) -> Option<bool> {
         let Witness { epoch, head, digest, .. } = &self.witness;
         let applied = epoch.get() > 0 && self.missing() == 0;
         let here = self.trail.back_to((*epoch, *head), self.digest).filter(|_| applied)?;
