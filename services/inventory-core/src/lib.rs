@@ -4,10 +4,11 @@
 //! keeps for customers. The centre's: [`saga`] is a reservation's life, [`sourcing`] chooses whom to
 //! ask, [`availability`] is what may be promised, with [`safety_stock`] kept back, [`sequence_tracker`]
 //! is how it knows that it has everything, [`freshness`] is what it may claim about it, [`digest`] is
-//! how two sides compare a shelf.
+//! how two sides compare a shelf. [`as_of`] is how both are asked about the past.
 #![deny(clippy::wildcard_enum_match_arm, clippy::arithmetic_side_effects)]
 
 pub mod allocations;
+pub mod as_of;
 pub mod availability;
 pub mod digest;
 pub mod freshness;
@@ -17,6 +18,7 @@ pub mod sequence_tracker;
 pub mod sourcing;
 pub mod stock_item;
 
+pub use as_of::AsOf;
 pub use availability::{Terms, available};
 pub use digest::Digest;
 pub use freshness::{Freshness, FreshnessBounds};
