@@ -1,6 +1,6 @@
 //! What a batch of records does to the centre's view, and to its ledger.
 //!
-//! **Invariant:** rows, trackers, the ledger's transitions and positions are committed in one
+//! **Invariant:** rows, trackers, history, the ledger's transitions and positions are committed in one
 //! transaction, and memory shows only what is committed. An error leaves memory and database apart, so
 //! it ends the process.
 
@@ -19,6 +19,7 @@ use shared_events::{
 
 use crate::commitments::{AskKey, Change};
 use crate::database::{Database, Durability, Error, Lane, Loaded, Write};
+use crate::history::{NewChange, Recorder};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::store::Store;
@@ -69,6 +70,7 @@ struct Dirty {
 #[derive(Debug)]
 pub struct Projection {
     database: Database,
+    history: Recorder,
     ledger: Ledger,
     model: Arc<ReadModel>,
     stores: Vec<Store>,
@@ -88,6 +90,7 @@ impl Projection {
     /// [`Error`].
     pub fn open(
         database: Database,
+        history: Recorder,
         model: Arc<ReadModel>,
         gap_grace: Duration,
         settings: Settings,
@@ -101,6 +104,7 @@ impl Projection {
         let gap_grace_ms = u64::try_from(gap_grace.as_millis()).unwrap_or(u64::MAX);
         let mut view = Self {
             database,
+            history,
             ledger,
             topics,
             model,
@@ -140,6 +144,7 @@ impl Projection {
         let mut touched: BTreeSet<usize> = BTreeSet::new();
         let mut trackers: BTreeSet<(StoreIndex, Epoch)> = BTreeSet::new();
         let mut dirty: HashMap<(StoreIndex, &Sku), Dirty> = HashMap::new();
+        let mut changes: Vec<NewChange<'_>> = Vec::new();
 
         for event in &batch.events {
             let index = self.index_of(&event.id.store);
@@ -153,10 +158,9 @@ impl Projection {
             }
             applied.events += 1;
             trackers.insert((index, event.id.epoch));
-            if event.event.levels().is_some() {
-                let item = dirty.entry((index, &event.sku)).or_default();
-                Self::take(&mut self.stores, &self.model, item, index, event);
-            }
+            let item = dirty.entry((index, &event.sku)).or_default();
+            let late = Self::take(&mut self.stores, &self.model, item, index, event);
+            changes.push(NewChange::event(index, event, late));
         }
         for id in &batch.not_understood {
             let index = self.index_of(&id.store);
@@ -178,10 +182,11 @@ impl Projection {
         }
         let rows = dirty.values().filter(|item| item.level.is_some()).count();
         applied.rows = u64::try_from(rows).unwrap_or_default();
-        self.commit(batch, &touched, &trackers, &dirty, now)?;
+        self.commit(batch, &touched, &trackers, &dirty, &changes, now)?;
         // Stores first: a level names its store by its place.
         self.show_stores(touched);
         self.show(dirty);
+        self.history.committed();
         self.ledger.committed();
         if batch.caught_up {
             self.ledger.caught_up(now);
@@ -189,14 +194,14 @@ impl Projection {
         Ok(applied)
     }
 
-    /// What an event makes of its item.
+    /// What an event makes of its item. Gives whether a newer one of it is known.
     fn take(
         stores: &mut [Store],
         model: &ReadModel,
         item: &mut Dirty,
         index: StoreIndex,
         event: &RecordedEvent,
-    ) {
+    ) -> bool {
         let known = item.level.or_else(|| model.level(index, &event.sku));
         if let Some(level) = newer(index, event, known.as_ref()) {
             let before = known.map_or_else(StockItem::default, |level| level.item());
@@ -206,6 +211,8 @@ impl Projection {
             item.level = Some(level);
         }
         item.changes.extend(commitment(event));
+        let at = (event.id.epoch, event.id.sequence);
+        known.is_some_and(|known| (known.epoch, known.sequence) > at)
     }
 
     /// Answers callers and does what has become due, in one transaction that is on disk before anyone
@@ -274,6 +281,7 @@ impl Projection {
         touched: &BTreeSet<usize>,
         trackers: &BTreeSet<(StoreIndex, Epoch)>,
         dirty: &HashMap<(StoreIndex, &Sku), Dirty>,
+        changes: &[NewChange<'_>],
         now: Timestamp,
     ) -> Result<(), Error> {
         let write = self.database.write(Durability::Checkpoint)?;
@@ -297,6 +305,7 @@ impl Projection {
                 write.commitment(*index, sku, key, *change)?;
             }
         }
+        self.history.record(&write, changes)?;
         self.ledger.write(&write, now)?;
         for letter in &batch.dead_letters {
             write.publish(Lane::Records, letter)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use central_service::history::DEFAULT_EVENTS;
 use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
 use inventory_core::FreshnessBounds;
@@ -37,6 +38,16 @@ pub(crate) struct Args {
     /// for ever.
     #[arg(long, env = "ONHAND_CENTRE_ID", default_value = "central", value_name = "ID")]
     centre_id: CentreId,
+    /// Changes that are kept for those who follow them, and for questions about the past. The oldest go
+    /// first; each takes about half a kilobyte of disk.
+    #[arg(
+        long,
+        env = "ONHAND_HISTORY_EVENTS",
+        default_value_t = DEFAULT_EVENTS,
+        value_name = "EVENTS",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    history_events: u64,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
@@ -122,6 +133,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         freshness: args.timing.freshness(),
         gap_grace: args.timing.gap_grace(),
         ledger: args.saga.settings(args.centre_id),
+        history_events: args.history_events,
     };
     let app = App::build(config, args.broker.log())?;
     let listener = http::bind(args.listen).await?;

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::State as Ctx;
 use serde::Serialize;
 use service_kit::Problem;
-use service_kit::extract::Path;
+use service_kit::extract::{Path, Query};
 use shared_events::policy::SafetyStock;
 use shared_events::{ReservationId, Sku, StoreId, Timestamp};
 use utoipa::ToSchema;
 
+use super::as_of::{self, AsOfQuery, ExplanationThen, NowOrThen};
 use super::{FreshnessView, State, now, unknown_store};
 use crate::commitments::{AskKey, Commitment, Commitments};
 use crate::read_model::Shelf;
@@ -39,64 +40,73 @@ pub(super) struct Explanation {
 /// One term.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Term {
+pub(super) struct Term {
     /// `onHand`, `reserved`, `expired`, `holds` or `safetyStock`.
-    term: &'static str,
+    pub(super) term: &'static str,
     /// What it adds, in units; negative where it takes away.
-    units: i64,
+    pub(super) units: i64,
     /// What that means.
-    because: String,
+    pub(super) because: String,
     /// `store/epoch/sequence` of the event that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
-    /// The reservations behind it, those first that end first; at most 100.
+    pub(super) event_id: Option<String>,
+    /// The reservations behind it, those first that end first, at most 100; of the past all of them,
+    /// those first that were made last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reservations: Vec<ReservedUnits>,
+    pub(super) reservations: Vec<ReservedUnits>,
 }
 
 /// Units of one reservation.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ReservedUnits {
+pub(super) struct ReservedUnits {
     /// The reservation, of whichever centre.
     #[schema(value_type = String)]
-    reservation_id: ReservationId,
+    pub(super) reservation_id: ReservationId,
     /// Which of its asks.
-    attempt: u32,
+    pub(super) attempt: u32,
     /// Units.
-    quantity: i64,
+    pub(super) quantity: i64,
     /// Until when.
     #[schema(value_type = String)]
-    expires_at: Timestamp,
+    pub(super) expires_at: Timestamp,
+    /// The event that promised them; in answers of the past only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) event_id: Option<String>,
 }
 
-/// Why so many units of an item in a store may be offered.
+/// Why so many units of an item in a store may be offered; as of a point, why it stood so.
 #[utoipa::path(
     get, path = "/api/query/inventory/{storeId}/{sku}/explain", tag = "queries",
-    params(("storeId" = String, Path), ("sku" = String, Path)),
+    params(("storeId" = String, Path), ("sku" = String, Path), AsOfQuery),
     responses(
-        (status = 200, description = "Term by term.", body = Explanation),
+        (status = 200, description = "Term by term.", body = NowOrThen<Explanation, ExplanationThen>),
+        (status = 410, description = "The history does not reach back that far.", body = Problem),
         (status = "4XX", description = "No such store.", body = Problem),
     )
 )]
 pub(super) async fn explain(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,
-) -> Result<Json<Explanation>, Problem> {
+    Query(query): Query<AsOfQuery>,
+) -> Result<Json<NowOrThen<Explanation, ExplanationThen>>, Problem> {
+    if let Some(point) = query.point()? {
+        return Ok(Json(NowOrThen::Then(as_of::explain(&state, store, sku, point).await?)));
+    }
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let now_ms = now().unix_millis();
     let policy = policy(&state, &store, &sku);
     let (units, terms) = state.model.explained(&seen, index, &sku, now_ms, |shelf, promised| {
         (shelf.terms, terms(&store, policy, shelf, promised, now_ms))
     });
-    Ok(Json(Explanation {
+    Ok(Json(NowOrThen::Now(Explanation {
         available: units.available(),
         sellable: units.sellable,
         freshness: FreshnessView::new(&seen),
         terms,
         store_id: store,
         sku,
-    }))
+    })))
 }
 
 fn terms(
@@ -191,5 +201,6 @@ fn reserved_units(key: &AskKey, quantity: i64) -> Option<ReservedUnits> {
         attempt: key.attempt,
         quantity,
         expires_at: Timestamp::from_unix_millis(key.expires_at_ms).ok()?,
+        event_id: None,
     })
 }

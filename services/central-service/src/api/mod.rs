@@ -1,8 +1,11 @@
 //! The centre's HTTP interface: what is where, how far that can be believed, and whom it is kept for.
 
+mod as_of;
 mod availability;
 mod commands;
+mod events;
 mod explain;
+mod item_events;
 mod operations;
 mod policies;
 mod query;
@@ -11,6 +14,7 @@ mod reservation_view;
 mod reservations;
 mod reserve;
 mod stores;
+pub mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +33,7 @@ use crate::ledger::Refusal;
 use crate::metrics::Metrics;
 use crate::projector::Handle;
 use crate::read_model::{ReadModel, Seen};
+use stream::Streams;
 
 /// What handlers work with.
 #[derive(Debug, Clone)]
@@ -43,6 +48,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Lists, reservations and commands as they were committed.
     pub reader: Arc<Mutex<Reader>>,
+    /// Those who follow the changes.
+    pub streams: Arc<Streams>,
 }
 
 /// How far a store's numbers can be believed.
@@ -76,10 +83,12 @@ async fn read<T: Send + 'static>(
     })
     .await
     .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
-    .map_err(|error| {
-        tracing::error!(%error, "the database cannot be read");
-        Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
-    })
+    .map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &Error) -> Problem {
+    tracing::error!(%error, "the database cannot be read");
+    Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
 }
 
 /// Refuses what needs to know the stores before they are known.
@@ -123,6 +132,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(query::global))
         .routes(routes!(query::item))
         .routes(routes!(query::items))
+        .routes(routes!(item_events::item_events))
         .routes(routes!(availability::availability))
         .routes(routes!(explain::explain))
         .routes(routes!(reserve::reserve, reservations::reservations))
@@ -134,6 +144,8 @@ pub fn router(state: State) -> Router {
         .routes(routes!(commands::command))
         .routes(routes!(policies::safety_stocks, policies::set, policies::remove))
         .routes(routes!(stores::stores))
+        .routes(routes!(stream::stream))
+        .routes(routes!(events::events))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

@@ -10,6 +10,7 @@ use service_kit::extract::{Path, Query, page_limit};
 use shared_events::{Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
 
+use super::as_of::{self, AsOfQuery, AsOfTimeQuery, GlobalThen, ItemThen, NowOrThen};
 use super::{FreshnessView, State, now, read, unknown_store};
 use crate::read_model::{Seen, Shelf};
 
@@ -77,19 +78,25 @@ pub(super) struct Global {
     stores: Vec<Item>,
 }
 
-/// One item in all stores, with their sum.
+/// One item in all stores, with their sum: now, or as it stood.
 #[utoipa::path(
     get, path = "/api/query/inventory/global/{sku}", tag = "queries",
-    params(("sku" = String, Path)),
+    params(("sku" = String, Path), AsOfTimeQuery),
     responses(
-        (status = 200, description = "The item; one never seen counts as 0.", body = Global),
-        (status = "4XX", description = "No such name.", body = Problem),
+        (status = 200, description = "The item; one never seen counts as 0.",
+         body = NowOrThen<Global, GlobalThen>),
+        (status = 410, description = "The history does not reach back that far.", body = Problem),
+        (status = "4XX", description = "No such name, or no such time.", body = Problem),
     )
 )]
 pub(super) async fn global(
     Ctx(state): Ctx<State>,
     Path(sku): Path<Sku>,
-) -> Result<Json<Global>, Problem> {
+    Query(query): Query<AsOfTimeQuery>,
+) -> Result<Json<NowOrThen<Global, GlobalThen>>, Problem> {
+    if let Some(time) = query.time()? {
+        return Ok(Json(NowOrThen::Then(as_of::global(&state, sku, time).await?)));
+    }
     let seen = state.model.stores();
     let shelves = state.model.shelves(&seen, &sku, now().unix_millis());
     let stores: Vec<Item> = shelves
@@ -98,7 +105,7 @@ pub(super) async fn global(
         .collect();
     let worst = seen.iter().map(|seen| seen.freshness).max_by_key(doubt);
     let on_hand = stores.iter().map(|item| item.on_hand).sum();
-    Ok(Json(Global {
+    Ok(Json(NowOrThen::Now(Global {
         quantity: on_hand,
         on_hand,
         reserved: stores.iter().map(|item| item.reserved).sum(),
@@ -106,7 +113,7 @@ pub(super) async fn global(
         freshness: worst.unwrap_or(Freshness::Unknown).name(),
         stores,
         sku,
-    }))
+    })))
 }
 
 const fn doubt(freshness: &Freshness) -> u8 {
@@ -120,22 +127,28 @@ const fn doubt(freshness: &Freshness) -> u8 {
     }
 }
 
-/// One item in one store.
+/// One item in one store: now, or as it stood.
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}/{sku}", tag = "queries",
-    params(("storeId" = String, Path), ("sku" = String, Path)),
+    params(("storeId" = String, Path), ("sku" = String, Path), AsOfQuery),
     responses(
-        (status = 200, description = "The item; one never seen counts as 0.", body = Item),
+        (status = 200, description = "The item; one never seen counts as 0.",
+         body = NowOrThen<Item, ItemThen>),
+        (status = 410, description = "The history does not reach back that far.", body = Problem),
         (status = "4XX", description = "No such store.", body = Problem),
     )
 )]
 pub(super) async fn item(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,
-) -> Result<Json<Item>, Problem> {
+    Query(query): Query<AsOfQuery>,
+) -> Result<Json<NowOrThen<Item, ItemThen>>, Problem> {
+    if let Some(point) = query.point()? {
+        return Ok(Json(NowOrThen::Then(as_of::item(&state, store, sku, point).await?)));
+    }
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let shelf = state.model.shelf(&seen, index, &sku, now().unix_millis());
-    Ok(Json(Item::new(&seen, sku, &shelf)))
+    Ok(Json(NowOrThen::Now(Item::new(&seen, sku, &shelf))))
 }
 
 /// Page through a list by name.

@@ -1,8 +1,11 @@
 //! The centre's tables: the only place in this crate that speaks SQL.
 
+mod columns;
 mod headers;
+mod history;
 mod ledger;
 mod load;
+mod past;
 mod reader;
 mod write;
 
@@ -25,7 +28,11 @@ pub use write::Write;
 
 const SCHEMA: Schema = Schema {
     application_id: 0x4f6e_6832,
-    layouts: &[include_str!("layout-1.sql"), include_str!("layout-2.sql")],
+    layouts: &[
+        include_str!("layout-1.sql"),
+        include_str!("layout-2.sql"),
+        include_str!("layout-3.sql"),
+    ],
 };
 const DATABASE: &str = "central.db";
 
@@ -62,6 +69,9 @@ pub enum Error {
     /// A row is not what was once written.
     #[error("the database is broken ({0}); delete it, and it is rebuilt from the topics")]
     Broken(String),
+    /// It was not read to the end: the process stops, or there is a defect.
+    #[error("the database was not read: {0}")]
+    Reading(String),
     /// SQLite failed.
     #[error("the database failed: {0}")]
     Sqlite(rusqlite::Error),

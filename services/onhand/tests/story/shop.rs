@@ -122,6 +122,7 @@ impl Chain {
             freshness: inventory_core::FreshnessBounds::default(),
             gap_grace: Duration::from_secs(1),
             ledger,
+            history_events: central_service::history::DEFAULT_EVENTS,
         };
         let app = central_service::App::build(config, Arc::clone(&self.log)).unwrap();
         let stop = CancellationToken::new();

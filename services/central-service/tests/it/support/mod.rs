@@ -11,6 +11,7 @@ mod web;
 use std::time::Duration;
 
 use central_service::Config;
+use central_service::history::DEFAULT_EVENTS;
 use central_service::ledger::Settings;
 use inventory_core::FreshnessBounds;
 use shared_events::topic::Topics;
@@ -58,5 +59,6 @@ pub(crate) fn config(folder: &std::path::Path) -> Config {
         freshness: PATIENT,
         gap_grace: Duration::ZERO,
         ledger: settings(),
+        history_events: DEFAULT_EVENTS,
     }
 }
