@@ -16,6 +16,9 @@ use crate::read_model::StoreIndex;
 
 /// Changes kept unless configured.
 pub const DEFAULT_EVENTS: u64 = 10_000_000;
+/// Positions of a segment: small enough to be sorted within a commit, and to be looked through for an
+/// item while it is not full.
+pub const SEGMENT: u64 = 32_768;
 /// What a commit forgets at least of what is too much, beside as many as it adds: a bound that was
 /// lowered is reached bit by bit, and no commit is long.
 const FORGOTTEN_AT_ONCE: u64 = 1_000;
@@ -224,6 +227,9 @@ impl Recorder {
         for change in changes {
             kept.newest += 1;
             write.change(kept.newest, change)?;
+            if kept.newest.is_multiple_of(SEGMENT) {
+                write.full_segment(kept.newest / SEGMENT - 1)?;
+            }
         }
         let too_many_through = kept.newest.saturating_sub(self.most);
         if kept.oldest <= too_many_through {

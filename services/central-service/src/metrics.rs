@@ -45,6 +45,8 @@ pub struct Metrics {
     pub lag_events: Family<StoreLabel, Gauge>,
     /// 1 for a store whose numbers are fresh; set when scraped.
     pub fresh: Family<StoreLabel, Gauge>,
+    /// Clients of the stream; set when scraped.
+    pub stream_clients: Gauge,
     /// What the ledger counts.
     pub ledger: LedgerMetrics,
     trouble: Mutex<Option<String>>,
@@ -66,6 +68,7 @@ impl Metrics {
             replays_asked: Counter::default(),
             lag_events: Family::default(),
             fresh: Family::default(),
+            stream_clients: Gauge::default(),
             ledger: LedgerMetrics::default(),
             trouble: Mutex::default(),
         };
@@ -118,6 +121,11 @@ impl Metrics {
             "store_fresh",
             "1 for a store whose numbers are fresh",
             self.fresh.clone(),
+        );
+        registry.register(
+            "stream_clients",
+            "Clients that follow the changes",
+            self.stream_clients.clone(),
         );
         self.ledger.register(registry);
     }

@@ -33,7 +33,7 @@ use crate::ledger::Refusal;
 use crate::metrics::Metrics;
 use crate::projector::Handle;
 use crate::read_model::{ReadModel, Seen};
-use stream::Streams;
+use stream::{StockItemNow, Streams};
 
 /// What handlers work with.
 #[derive(Debug, Clone)]
@@ -119,11 +119,14 @@ fn refused(refusal: &Refusal) -> Problem {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Onhand central",
-    description = "All stores' stock, with the age of the knowledge, and reservations of it.",
-    license(name = "MIT OR Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "Onhand central",
+        description = "All stores' stock, with the age of the knowledge, and reservations of it.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(StockItemNow))
+)]
 struct Description;
 
 /// The interface with its description and docs page.

@@ -56,5 +56,7 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
         let lag = i64::try_from(seen.view.missing).unwrap_or(i64::MAX);
         state.metrics.lag_events.get_or_create(&label).set(lag);
     }
+    let clients = i64::try_from(state.streams.clients()).unwrap_or(i64::MAX);
+    state.metrics.stream_clients.set(clients);
     metrics::render(state.metrics.registry())
 }

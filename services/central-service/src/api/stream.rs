@@ -21,6 +21,8 @@ use utoipa::IntoParams;
 use super::State;
 use super::events::{filter, id};
 use crate::feed::Feed;
+pub(super) use client::StockItemNow;
+
 use client::Client;
 
 /// What bounds the streams of a centre.
@@ -59,6 +61,12 @@ impl Streams {
     #[must_use]
     pub fn new(feed: Feed, limits: Limits, closing: CancellationToken) -> Self {
         Self { feed, limits, seats: Arc::new(Semaphore::new(limits.clients)), closing }
+    }
+
+    /// How many follow.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.limits.clients.saturating_sub(self.seats.available_permits())
     }
 }
 

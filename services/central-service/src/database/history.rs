@@ -7,7 +7,7 @@ use shared_events::{CommandId, EventId, Sku, StoreId, Version};
 use super::columns::{LEVEL, epoch, level, limit_of, sequence, sku, text, timestamp, unsigned};
 use super::reader::Reader;
 use super::{Database, Error, Write, broken, signed};
-use crate::history::{Change, Kept, NewChange};
+use crate::history::{Change, Kept, NewChange, SEGMENT};
 use crate::read_model::{Level, StoreIndex};
 
 impl Database {
@@ -65,6 +65,21 @@ impl Write<'_> {
         Ok(())
     }
 
+    /// All changes of a segment are there: items are found in it from now on.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn full_segment(&self, segment: u64) -> Result<(), Error> {
+        let first = segment * SEGMENT;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO history_items SELECT ?1, store, sku, position FROM history
+                 WHERE position > ?2 AND position <= ?3 ORDER BY store, sku, position",
+            )?
+            .execute([signed(segment), signed(first), signed(first + SEGMENT)])?;
+        Ok(())
+    }
+
     /// Changes up to here are not kept any more.
     ///
     /// # Errors
@@ -73,6 +88,10 @@ impl Write<'_> {
         self.transaction
             .prepare_cached("DELETE FROM history WHERE position <= ?1")?
             .execute([signed(through)])?;
+        // Only whole segments: what is named there and gone is not found.
+        self.transaction
+            .prepare_cached("DELETE FROM history_items WHERE segment < ?1")?
+            .execute([signed(through / SEGMENT)])?;
         Ok(())
     }
 }

@@ -24,7 +24,16 @@ CREATE TABLE history (
     late        INTEGER NOT NULL CHECK (late IN (0, 1)), -- 1: a newer event of the item was known
     data        TEXT    NOT NULL  -- JSON
 ) STRICT;
-CREATE INDEX history_of_items ON history (store, sku, epoch, sequence);
+
+-- Where an item's changes are, segment by segment of 32,768 positions. A segment is added at once, sorted,
+-- when it is full: an index of all items would be written all over with every batch.
+CREATE TABLE history_items (
+    segment  INTEGER NOT NULL,
+    store    INTEGER NOT NULL,
+    sku      TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (segment, store, sku, position)
+) STRICT, WITHOUT ROWID;
 
 -- One row: positions mean something within one life only. A new one begins with the database, and where
 -- the machine went down, since commits that were not on its disk yet may be lost with their positions.

@@ -7,11 +7,33 @@ use shared_events::{Epoch, Sequence, Sku, StockEvent, Version};
 use super::columns::{LEVEL, epoch, level, limit_of, sequence, text, timestamp};
 use super::reader::Reader;
 use super::{Error, broken, signed};
+use crate::history::SEGMENT;
 use crate::past::{Around, Told};
 use crate::read_model::{Level, StoreIndex};
 
 /// Where an event stands among those of its store.
 type At = (Epoch, Sequence);
+
+/// All changes of an item, as `item`: those of full segments by their index, those behind by a look.
+fn of_item(select: &str) -> String {
+    format!(
+        "WITH RECURSIVE
+           ends (first, open) AS (
+             SELECT (min(position) - 1) / {SEGMENT}, max(position) / {SEGMENT} FROM history),
+           segments (segment) AS (
+             SELECT first FROM ends WHERE first < open
+             UNION ALL SELECT segment + 1 FROM segments, ends WHERE segment + 1 < open),
+           item AS (
+             SELECT history.* FROM segments
+               CROSS JOIN history_items AS found USING (segment)
+               CROSS JOIN history ON history.position = found.position
+               WHERE found.store = ?1 AND found.sku = ?2
+             UNION ALL
+             SELECT history.* FROM history
+               WHERE position > (SELECT open FROM ends) * {SEGMENT} AND store = ?1 AND sku = ?2)
+         {select}"
+    )
+}
 
 /// Events that begin or end what is kept for a reservation.
 const PROMISES: &str =
@@ -28,16 +50,16 @@ impl Reader {
         let _snapshot = self.connection.unchecked_transaction()?;
         let newest = self.one_level(
             store,
-            "levels WHERE store = ?1 AND sku = ?2",
+            &format!("SELECT {LEVEL} FROM levels WHERE store = ?1 AND sku = ?2"),
             params![store.0, sku.as_str()],
         )?;
         let (column, value) = bound(point);
         let at = self.one_level(
             store,
-            &format!(
-                "history WHERE store = ?1 AND sku = ?2 AND version IS NOT NULL AND {column} <= ?3
-                 ORDER BY epoch DESC, sequence DESC, position DESC"
-            ),
+            &of_item(&format!(
+                "SELECT {LEVEL} FROM item WHERE version IS NOT NULL AND {column} <= ?3
+                 ORDER BY epoch DESC, sequence DESC, position DESC LIMIT 1"
+            )),
             params![store.0, sku.as_str(), value],
         )?;
         let behind = at.map_or_else(Default::default, |at| (at.epoch, at.sequence));
@@ -70,12 +92,11 @@ impl Reader {
             None => (Epoch::MAX, Sequence::MAX),
             Some(point) => self.last(store, sku, point)?,
         };
-        let mut statement = self.connection.prepare_cached(
-            "SELECT epoch, sequence, type, occurred_at, cause, traceparent, data FROM history
-             WHERE store = ?1 AND sku = ?2 AND (epoch, sequence) > (?3, ?4)
-               AND (epoch, sequence) <= (?5, ?6)
+        let mut statement = self.connection.prepare_cached(&of_item(
+            "SELECT epoch, sequence, type, occurred_at, cause, traceparent, data FROM item
+             WHERE (epoch, sequence) > (?3, ?4) AND (epoch, sequence) <= (?5, ?6)
              ORDER BY epoch, sequence, position LIMIT ?7",
-        )?;
+        ))?;
         let mut rows = statement.query(params![
             store.0,
             sku.as_str(),
@@ -113,11 +134,11 @@ impl Reader {
         limit: usize,
         look: &mut dyn FnMut(At, &StockEvent) -> bool,
     ) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT epoch, sequence, type, data FROM history
-             WHERE store = ?1 AND sku = ?2 AND (epoch, sequence) <= (?3, ?4) AND {PROMISES}
+        let mut statement = self.connection.prepare_cached(&of_item(&format!(
+            "SELECT epoch, sequence, type, data FROM item
+             WHERE (epoch, sequence) <= (?3, ?4) AND {PROMISES}
              ORDER BY epoch DESC, sequence DESC LIMIT ?5"
-        ))?;
+        )))?;
         let mut rows = statement.query(params![
             store.0,
             sku.as_str(),
@@ -138,10 +159,10 @@ impl Reader {
     /// Where the last event of an item stands at a point, one that changed nothing included.
     fn last(&self, store: StoreIndex, sku: &Sku, point: AsOf) -> Result<At, Error> {
         let (column, value) = bound(point);
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT epoch, sequence FROM history WHERE store = ?1 AND sku = ?2 AND {column} <= ?3
+        let mut statement = self.connection.prepare_cached(&of_item(&format!(
+            "SELECT epoch, sequence FROM item WHERE {column} <= ?3
              ORDER BY epoch DESC, sequence DESC LIMIT 1"
-        ))?;
+        )))?;
         let mut rows = statement.query(params![store.0, sku.as_str(), value])?;
         let last = rows.next()?.map(|row| Ok::<_, Error>((epoch(row, 0)?, sequence(row, 1)?)));
         Ok(last.transpose()?.unwrap_or_default())
@@ -156,8 +177,10 @@ impl Reader {
     ) -> Result<Option<Level>, Error> {
         self.one_level(
             store,
-            "history WHERE store = ?1 AND sku = ?2 AND version IS NOT NULL
-               AND (epoch, sequence) > (?3, ?4) ORDER BY epoch, sequence, position",
+            &of_item(&format!(
+                "SELECT {LEVEL} FROM item WHERE version IS NOT NULL AND (epoch, sequence) > (?3, ?4)
+                 ORDER BY epoch, sequence, position LIMIT 1"
+            )),
             params![store.0, sku.as_str(), signed(behind.0.get()), signed(behind.1.get())],
         )
     }
@@ -165,11 +188,10 @@ impl Reader {
     fn one_level(
         &self,
         store: StoreIndex,
-        chosen: &str,
+        sql: &str,
         params: impl Params,
     ) -> Result<Option<Level>, Error> {
-        let sql = format!("SELECT {LEVEL} FROM {chosen} LIMIT 1");
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;
         rows.next()?.map(|row| level(store, row)).transpose()
     }

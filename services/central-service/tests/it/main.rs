@@ -1,6 +1,10 @@
 //! The centre against a broker in memory and a real database.
 
 #[cfg(test)]
+mod as_of;
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod convergence;
 #[cfg(test)]
 mod database;
@@ -22,5 +26,7 @@ mod outbound;
 mod positions;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod stream;
 #[cfg(test)]
 mod support;

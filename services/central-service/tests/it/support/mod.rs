@@ -4,6 +4,7 @@ mod app;
 mod auditor;
 mod broker;
 mod centre;
+mod follow;
 mod shop;
 mod topic;
 mod web;
@@ -21,9 +22,10 @@ pub(crate) use app::Running;
 pub(crate) use auditor::Auditor;
 pub(crate) use broker::Moving;
 pub(crate) use centre::{Centre, Picture, file};
+pub(crate) use follow::follow;
 pub(crate) use shop::{Shop, digest, fold};
 pub(crate) use topic::{at, command, heartbeats, publish, raw, records, send, wait_for};
-pub(crate) use web::{documented, get};
+pub(crate) use web::{ask, documented, get};
 
 /// Longest a test waits for something that another thread does.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

@@ -42,7 +42,10 @@ impl Answer {
 }
 
 pub(crate) async fn get(router: &Router, path: &str) -> Answer {
-    let request = Request::get(path).body(Body::empty()).expect("a request");
+    ask(router, Request::get(path).body(Body::empty()).expect("a request")).await
+}
+
+pub(crate) async fn ask(router: &Router, request: Request<Body>) -> Answer {
     let answer = router.clone().oneshot(request).await.expect("a router always answers");
     let (status, headers) = (answer.status(), answer.headers().clone());
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
