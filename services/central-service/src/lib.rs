@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  broker ──▶ intake ──Batch──▶ projector ──one txn──▶ database (SQLite): levels, trackers, positions,
-//!             decodes            one thread             │   commitments, reservations
+//!             decodes            one thread             │   commitments, reservations, history
 //!                                  ▲ │ ledger           │
 //!        api ───────Ask────────────┘ │                  └─ outbox ──▶ outbound ──▶ broker: commands,
 //!         ▲                          ▼ after COMMIT         reservations, policies, dead letters
@@ -11,7 +11,8 @@
 //! Effect and position are committed together, so neither can be there without the other; delete the
 //! database and what stores have confirmed comes back from the topics. Reading order: [`intake`],
 //! [`projection`] (what a batch does), [`ledger`] (reservations), [`projector`] (the thread that does
-//! both), [`read_model`] and [`commitments`] (what queries see), [`gaps`], [`outbound`], [`api`], [`app`].
+//! both), [`read_model`] and [`commitments`] (what queries see), [`history`] with [`feed`] (those who
+//! follow it) and [`past`] (how it stood), [`gaps`], [`outbound`], [`api`], [`app`].
 
 pub mod api;
 pub mod app;

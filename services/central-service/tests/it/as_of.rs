@@ -119,7 +119,7 @@ async fn check_reservations(
                 expected.push((attempt, quantity, event.id.to_string()));
             }
             Released(ended) => {
-                expected.retain(|(attempt, ..)| *attempt != ended.allocation.attempt)
+                expected.retain(|(attempt, ..)| *attempt != ended.allocation.attempt);
             }
             _ => {}
         }

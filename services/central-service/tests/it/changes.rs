@@ -7,7 +7,7 @@ use central_service::api::stream::Limits;
 use event_log::{EventLog, MemoryLog};
 use serde_json::Value;
 
-use crate::support::{Centre, Shop, documented, follow, get, publish};
+use crate::support::{Centre, Shop, documented, follow, get, heartbeats, publish};
 
 const EVERYTHING: u64 = 1_000_000;
 
@@ -107,6 +107,26 @@ async fn an_id_that_is_gone_is_told_from_where_to_go_on() {
         assert!(oldest.ends_with("-20"), "{oldest}");
         assert_eq!(pages(&router, "limit=10", Some(oldest)).await.0.len(), 10);
     }
+}
+
+/// Heartbeats are committed every second, and nobody who follows is to notice.
+#[test]
+fn a_batch_without_events_wakes_nobody() {
+    let (folder, log) = setting();
+    let shop = Shop::stocked("S1", 3);
+    let mut centre = Centre::open(folder.path(), &log);
+    let mut news = centre.streams.feed.news();
+    news.mark_unchanged();
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    centre.catch_up();
+    assert!(!news.has_changed().expect("it records"), "nothing happened");
+    publish(log.as_ref(), &shop.journal);
+    centre.catch_up();
+    assert!(news.has_changed().expect("it records"));
+    publish(log.as_ref(), &shop.journal);
+    news.mark_unchanged();
+    assert_eq!(centre.catch_up().duplicates, 3);
+    assert!(!news.has_changed().expect("it records"), "and not again");
 }
 
 /// A bound that was lowered is reached bit by bit.

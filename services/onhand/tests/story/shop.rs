@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Longest a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a store has to answer: longer than any takes here.
 const STEP_MS: u64 = 20_000;
 /// The same where one is meant not to answer.
