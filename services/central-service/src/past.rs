@@ -31,12 +31,9 @@ impl Around {
     /// # Errors
     /// [`NotKept`].
     pub fn standing(&self, point: AsOf) -> Result<Option<Level>, NotKept> {
-        let Some(newest) = self.newest else {
-            return Ok(None);
+        let Some(newest) = self.newest.filter(|newest| !is_at(newest, point)) else {
+            return Ok(self.newest);
         };
-        if is_at(&newest, point) {
-            return Ok(Some(newest));
-        }
         let next = self.next.unwrap_or(newest);
         let follows = match &self.at {
             None => next.version == Version::new(1),
@@ -45,6 +42,12 @@ impl Around {
         };
         if follows { Ok(self.at) } else { Err(NotKept) }
     }
+}
+
+/// Whether the newest level is how the item stood, so that no event need be looked for.
+#[must_use]
+pub fn is_settled(newest: Option<&Level>, point: AsOf) -> bool {
+    newest.is_none_or(|newest| is_at(newest, point))
 }
 
 fn is_at(level: &Level, point: AsOf) -> bool {

@@ -8,18 +8,20 @@ use super::columns::{LEVEL, epoch, level, limit_of, sequence, text, timestamp};
 use super::reader::Reader;
 use super::{Error, broken, signed};
 use crate::history::SEGMENT;
-use crate::past::{Around, Told};
+use crate::past::{Around, Told, is_settled};
 use crate::read_model::{Level, StoreIndex};
 
 /// Where an event stands among those of its store.
 type At = (Epoch, Sequence);
 
 /// All changes of an item, as `item`: those of full segments by their index, those behind by a look.
+/// Each end of the history is asked for on its own: together they would cost a scan of all.
 fn of_item(select: &str) -> String {
     format!(
         "WITH RECURSIVE
            ends (first, open) AS (
-             SELECT (min(position) - 1) / {SEGMENT}, max(position) / {SEGMENT} FROM history),
+             SELECT ((SELECT min(position) FROM history) - 1) / {SEGMENT},
+                    (SELECT max(position) FROM history) / {SEGMENT}),
            segments (segment) AS (
              SELECT first FROM ends WHERE first < open
              UNION ALL SELECT segment + 1 FROM segments, ends WHERE segment + 1 < open),
@@ -53,6 +55,9 @@ impl Reader {
             &format!("SELECT {LEVEL} FROM levels WHERE store = ?1 AND sku = ?2"),
             params![store.0, sku.as_str()],
         )?;
+        if is_settled(newest.as_ref(), point) {
+            return Ok(Around { newest, at: None, next: None });
+        }
         let (column, value) = bound(point);
         let at = self.one_level(
             store,
