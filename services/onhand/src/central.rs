@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, env = "ONHAND_CENTRE_ID", default_value = "central", value_name = "ID")]
     centre_id: CentreId,
     /// Changes that are kept for those who follow them, and for questions about the past. The oldest go
-    /// first; each takes about half a kilobyte of disk.
+    /// first; each takes 200 bytes of disk and more.
     #[arg(
         long,
         env = "ONHAND_HISTORY_EVENTS",
