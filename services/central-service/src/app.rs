@@ -1,5 +1,6 @@
 //! Puts a centre together and runs it.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -11,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api;
+use crate::api::stream::{Limits, Streams};
 use crate::config::Config;
 use crate::database::{Database, Error, Lane};
+use crate::feed::Feed;
+use crate::history::Recorder;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::outbound::{Bell, Outbound};
@@ -36,6 +40,8 @@ pub struct App {
     topics: Topics,
     model: Arc<ReadModel>,
     router: Router,
+    /// Ends what would go on for ever: streams.
+    closing: CancellationToken,
 }
 
 impl App {
@@ -50,8 +56,11 @@ impl App {
         let database = Database::open(&config.data_dir)?;
         let (commands, records) = (database.reader()?, database.reader()?);
         let list_reader = database.reader()?;
+        let history = Recorder::open(&database, config.history_events)?;
+        let feed = Feed::new(&history, database.reader()?);
         let (projection, positions, cluster_id) = Projection::open(
             database,
+            history,
             Arc::clone(&model),
             config.gap_grace,
             config.ledger.clone(),
@@ -82,15 +91,30 @@ impl App {
         };
         let outbound = [outbound(Lane::Commands, commands), outbound(Lane::Records, records)];
         let reader = Arc::new(Mutex::new(list_reader));
+        let closing = CancellationToken::new();
+        let streams = Arc::new(Streams::new(feed, Limits::default(), closing.clone()));
         let router = api::router(api::State {
             model: Arc::clone(&model),
             ledger: handle.clone(),
             centre: config.ledger.centre,
             metrics,
             reader,
+            streams,
         });
         let topics = config.topics;
-        Ok(Self { projector, batches, handle, intake, outbound, bell, log, topics, model, router })
+        Ok(Self {
+            projector,
+            batches,
+            handle,
+            intake,
+            outbound,
+            bell,
+            log,
+            topics,
+            model,
+            router,
+            closing,
+        })
     }
 
     /// What queries see, for callers in this process.
@@ -111,7 +135,17 @@ impl App {
     /// listener failed.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
-            projector, batches, handle, intake, outbound, bell, log, topics, router, ..
+            projector,
+            batches,
+            handle,
+            intake,
+            outbound,
+            bell,
+            log,
+            topics,
+            router,
+            closing,
+            ..
         } = self;
         // A wrong partition count is found here, where it can still stop the start.
         require_topics(&log, &topics).await?;
@@ -127,10 +161,14 @@ impl App {
             threads.spawn(name, move || Ok(outbound.run(&end)?))?;
         }
 
+        let end_streams = closing.clone();
+        let told = stop.clone();
         let served = tokio::select! {
             served = http::serve(listener, router, stop) => served,
+            () = async move { told.cancelled().await; end_streams.cancel(); pending().await } => Ok(()),
             ended = threads.ended() => Err(ended),
         };
+        closing.cancel();
         end.cancel();
         bell.ring();
         let read = threads.join_one("intake").await;

@@ -21,4 +21,6 @@ pub struct Config {
     pub ledger: Settings,
     /// How long events may be missing, without any arriving, before the store is asked for them.
     pub gap_grace: Duration,
+    /// Most changes that are kept in the history, at least 1.
+    pub history_events: u64,
 }

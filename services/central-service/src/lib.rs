@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  broker ──▶ intake ──Batch──▶ projector ──one txn──▶ database (SQLite): levels, trackers, positions,
-//!             decodes            one thread             │   commitments, reservations
+//!             decodes            one thread             │   commitments, reservations, history
 //!                                  ▲ │ ledger           │
 //!        api ───────Ask────────────┘ │                  └─ outbox ──▶ outbound ──▶ broker: commands,
 //!         ▲                          ▼ after COMMIT         reservations, policies, dead letters
@@ -11,7 +11,9 @@
 //! Effect and position are committed together, so neither can be there without the other; delete the
 //! database and what stores have confirmed comes back from the topics. Reading order: [`intake`],
 //! [`projection`] (what a batch does), [`ledger`] (reservations), [`projector`] (the thread that does
-//! both), [`resync`] (a store's whole journal against what is shown), [`read_model`] and [`commitments`] (what queries see), [`gaps`], [`outbound`], [`api`], [`app`].
+//! both), [`resync`] (a store's whole journal against what is shown), [`read_model`] and [`commitments`]
+//! (what queries see), [`history`] with [`feed`] (those who follow it) and [`past`] (how it stood),
+//! [`gaps`], [`outbound`], [`api`], [`app`].
 
 pub mod api;
 pub mod app;
@@ -19,11 +21,14 @@ mod clock;
 pub mod commitments;
 pub mod config;
 pub mod database;
+pub mod feed;
 pub mod gaps;
+pub mod history;
 pub mod intake;
 pub mod ledger;
 pub mod metrics;
 pub mod outbound;
+pub mod past;
 pub mod projection;
 pub mod projector;
 pub mod read_model;

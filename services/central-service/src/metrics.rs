@@ -61,6 +61,8 @@ pub struct Metrics {
     pub freshness: Family<StateLabel, Gauge>,
     /// Time since a store was heard, absent while it was not; set when scraped.
     pub age_seconds: Family<StoreLabel, Gauge<f64, AtomicU64>>,
+    /// Clients of the stream; set when scraped.
+    pub stream_clients: Gauge,
     /// What the ledger counts.
     pub ledger: LedgerMetrics,
     trouble: Mutex<Option<String>>,
@@ -86,6 +88,7 @@ impl Metrics {
             fresh: Family::default(),
             freshness: Family::default(),
             age_seconds: Family::default(),
+            stream_clients: Gauge::default(),
             ledger: LedgerMetrics::default(),
             trouble: Mutex::default(),
         };
@@ -139,6 +142,13 @@ impl Metrics {
             "Items that were not as their store's journal has them",
             self.corrected.clone(),
         );
+        self.ledger.register(registry);
+        self.register_gauges();
+    }
+
+    /// What is looked up when somebody scrapes.
+    fn register_gauges(&mut self) {
+        let registry = &mut self.registry;
         registry.register(
             "lag_events",
             "Events a store reported that are not applied",
@@ -160,7 +170,11 @@ impl Metrics {
             Unit::Seconds,
             self.age_seconds.clone(),
         );
-        self.ledger.register(registry);
+        registry.register(
+            "stream_clients",
+            "Clients that follow the changes",
+            self.stream_clients.clone(),
+        );
     }
 
     /// The registry, for rendering.

@@ -1,6 +1,6 @@
 //! What a batch of records does to the centre's view, and to its ledger.
 //!
-//! **Invariant:** rows, trackers, the ledger's transitions and positions are committed in one
+//! **Invariant:** rows, trackers, history, the ledger's transitions and positions are committed in one
 //! transaction, and memory shows only what is committed. An error leaves memory and database apart, so
 //! it ends the process.
 
@@ -18,6 +18,7 @@ use shared_events::{
 
 use crate::commitments::{AskKey, Change};
 use crate::database::{Database, Durability, Error, Lane, Loaded, Write};
+use crate::history::{NewChange, Recorder};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::repairs::{Aside, refused};
@@ -69,10 +70,22 @@ struct Dirty {
     changes: Vec<(AskKey, Change)>,
 }
 
+/// What a batch does, until it is committed and shown.
+#[derive(Debug, Default)]
+struct Effects<'b> {
+    /// Stores that something was heard of, by place.
+    touched: BTreeSet<usize>,
+    trackers: BTreeSet<(StoreIndex, Epoch)>,
+    items: HashMap<(StoreIndex, &'b Sku), Dirty>,
+    changes: Vec<NewChange<'b>>,
+    aside: Aside,
+}
+
 /// The centre's view and its ledger: database, its memory, and the rules between.
 #[derive(Debug)]
 pub struct Projection {
     pub(crate) database: Database,
+    pub(crate) history: Recorder,
     pub(crate) ledger: Ledger,
     pub(crate) model: Arc<ReadModel>,
     pub(crate) stores: Vec<Store>,
@@ -92,6 +105,7 @@ impl Projection {
     /// [`Error`].
     pub fn open(
         database: Database,
+        history: Recorder,
         model: Arc<ReadModel>,
         gap_grace: Duration,
         settings: Settings,
@@ -105,6 +119,7 @@ impl Projection {
         let gap_grace_ms = u64::try_from(gap_grace.as_millis()).unwrap_or(u64::MAX);
         let mut view = Self {
             database,
+            history,
             ledger,
             topics,
             model,
@@ -142,60 +157,28 @@ impl Projection {
     /// [`Error`]; the view must not be used any more.
     pub fn apply(&mut self, batch: &Batch, now: Timestamp) -> Result<Applied, Error> {
         let mut applied = Applied::default();
-        let mut aside = Aside {
-            letters: batch.dead_letters.clone(),
-            topics: self.topics.clone(),
-            ..Aside::default()
-        };
-        let mut touched: BTreeSet<usize> = BTreeSet::new();
-        let mut trackers: BTreeSet<(StoreIndex, Epoch)> = BTreeSet::new();
-        let mut dirty: HashMap<(StoreIndex, &Sku), Dirty> = HashMap::new();
-
+        let aside = Aside::new(batch.dead_letters.clone(), self.topics.clone());
+        let mut effects = Effects { aside, ..Effects::default() };
         for event in &batch.events {
-            let index = self.index_of(&event.id.store);
-            touched.insert(index.place());
-            let store = self.store_mut(index);
-            if store.refuses(&event.id) {
-                applied.refused += 1;
-                aside.letters.push(refused(event, &self.topics));
-                continue;
-            }
-            store.resync.take(index, event);
-            let new = store.trackers.entry(event.id.epoch).or_default().record(event.id.sequence);
-            self.ledger.heard(event, new, now, &self.database)?;
-            if !new {
-                applied.duplicates += 1;
-                continue;
-            }
-            applied.events += 1;
-            trackers.insert((index, event.id.epoch));
-            if event.event.levels().is_some() {
-                let item = dirty.entry((index, &event.sku)).or_default();
-                Self::take(&mut self.stores, &self.model, item, index, event);
-            }
+            self.apply_event(event, &mut effects, &mut applied, now)?;
         }
-        self.pass_over(&batch.not_understood, &mut touched, &mut trackers);
-        self.hear(&batch.heartbeats, &mut touched, &mut trackers, now);
+        self.pass_over(&batch.not_understood, &mut effects);
+        self.hear(&batch.heartbeats, &mut effects, now);
         for policy in &batch.policies {
             self.ledger.heard_policy(policy);
         }
         if batch.cluster_id.is_some() {
             self.ledger.moved_cluster();
         }
-        let rows = dirty.values().filter(|item| item.level.is_some()).count();
+        let rows = effects.items.values().filter(|item| item.level.is_some()).count();
         applied.rows = u64::try_from(rows).unwrap_or_default();
-        aside.compared = self.conclude(&touched, now);
+        effects.aside.compared = self.conclude(&effects.touched, now);
         if self.model.has_caught_up() {
-            aside.told = self.tell(now);
+            effects.aside.told = self.tell(now);
         }
-        applied.corrected = self.commit(batch, &touched, &trackers, &dirty, &aside, now)?;
-        // A level names its store by its place, and what is said of a store is never newer than its levels.
-        let new: Vec<_> =
-            touched.iter().copied().filter(|place| !self.model.has_place(*place)).collect();
-        self.show_stores(new);
-        self.show(dirty);
-        self.show_compared(aside.compared, applied.corrected, now);
-        self.show_stores(touched);
+        applied.corrected = self.commit(batch, &effects, now)?;
+        self.show(effects, applied.corrected, now);
+        self.history.committed();
         self.ledger.committed();
         if batch.caught_up {
             self.ledger.caught_up(now);
@@ -203,20 +186,45 @@ impl Projection {
         Ok(applied)
     }
 
-    /// Takes note of events that nobody here understands.
-    fn pass_over(
+    fn apply_event<'b>(
         &mut self,
-        ids: &[EventId],
-        touched: &mut BTreeSet<usize>,
-        trackers: &mut BTreeSet<(StoreIndex, Epoch)>,
-    ) {
+        event: &'b RecordedEvent,
+        effects: &mut Effects<'b>,
+        applied: &mut Applied,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let index = self.index_of(&event.id.store);
+        effects.touched.insert(index.place());
+        let store = self.store_mut(index);
+        if store.refuses(&event.id) {
+            applied.refused += 1;
+            effects.aside.letters.push(refused(event, &self.topics));
+            return Ok(());
+        }
+        store.resync.take(index, event);
+        let new = store.trackers.entry(event.id.epoch).or_default().record(event.id.sequence);
+        self.ledger.heard(event, new, now, &self.database)?;
+        if !new {
+            applied.duplicates += 1;
+            return Ok(());
+        }
+        applied.events += 1;
+        effects.trackers.insert((index, event.id.epoch));
+        let item = effects.items.entry((index, &event.sku)).or_default();
+        let late = Self::take(&mut self.stores, &self.model, item, index, event);
+        effects.changes.push(NewChange::event(index, event, late));
+        Ok(())
+    }
+
+    /// Takes note of events that nobody here understands.
+    fn pass_over(&mut self, ids: &[EventId], effects: &mut Effects<'_>) {
         for id in ids {
             let index = self.index_of(&id.store);
-            touched.insert(index.place());
+            effects.touched.insert(index.place());
             let store = self.store_mut(index);
             store.resync.pass_over(id);
             if store.trackers.entry(id.epoch).or_default().record(id.sequence) {
-                trackers.insert((index, id.epoch));
+                effects.trackers.insert((index, id.epoch));
             }
         }
     }
@@ -224,30 +232,29 @@ impl Projection {
     fn hear(
         &mut self,
         heartbeats: &[(Heartbeat, Option<Instant>)],
-        touched: &mut BTreeSet<usize>,
-        trackers: &mut BTreeSet<(StoreIndex, Epoch)>,
+        effects: &mut Effects<'_>,
         now: Timestamp,
     ) {
         for (heartbeat, arrived) in heartbeats {
             let index = self.index_of(&heartbeat.store_id);
-            touched.insert(index.place());
+            effects.touched.insert(index.place());
             let store = self.store_mut(index);
             if store.hear(heartbeat, *arrived) {
                 let lives = store.witness.lives();
-                trackers.extend(store.trackers.keys().map(|epoch| (index, *epoch)));
+                effects.trackers.extend(store.trackers.keys().map(|epoch| (index, *epoch)));
                 self.ledger.lost(&heartbeat.store_id, &lives, now);
             }
         }
     }
 
-    /// What an event makes of its item.
+    /// What an event makes of its item. Gives whether a newer one of it is known.
     fn take(
         stores: &mut [Store],
         model: &ReadModel,
         item: &mut Dirty,
         index: StoreIndex,
         event: &RecordedEvent,
-    ) {
+    ) -> bool {
         let known = item.level.or_else(|| model.level(index, &event.sku));
         let at = (event.id.epoch, event.id.sequence);
         if let Some(store) = stores.get_mut(index.place())
@@ -264,6 +271,8 @@ impl Projection {
             }
         }
         item.changes.extend(commitment(event));
+        let at = (event.id.epoch, event.id.sequence);
+        known.is_some_and(|known| (known.epoch, known.sequence) > at)
     }
 
     /// Answers callers and does what has become due, in one transaction that is on disk before anyone
@@ -308,26 +317,23 @@ impl Projection {
     fn commit(
         &mut self,
         batch: &Batch,
-        touched: &BTreeSet<usize>,
-        trackers: &BTreeSet<(StoreIndex, Epoch)>,
-        dirty: &HashMap<(StoreIndex, &Sku), Dirty>,
-        aside: &Aside,
+        effects: &Effects<'_>,
         now: Timestamp,
     ) -> Result<u64, Error> {
         let write = self.database.write(Durability::Checkpoint)?;
-        for place in touched {
+        for place in &effects.touched {
             if let Some(store) = self.stores.get(*place) {
                 let index = StoreIndex(u32::try_from(*place).unwrap_or(u32::MAX));
                 write.store(index, &store.id, &store.witness)?;
             }
         }
-        for (index, epoch) in trackers {
+        for (index, epoch) in &effects.trackers {
             let store = self.stores.get_mut(index.place());
             if let Some(tracker) = store.and_then(|store| store.trackers.get_mut(epoch)) {
                 write.tracker(*index, *epoch, &tracker.take_changes())?;
             }
         }
-        for ((index, sku), Dirty { level, changes }) in dirty {
+        for ((index, sku), Dirty { level, changes }) in &effects.items {
             if let Some(level) = level {
                 write.level(sku, level)?;
             }
@@ -335,7 +341,9 @@ impl Projection {
                 write.commitment(*index, sku, key, *change)?;
             }
         }
-        let corrected = aside.write(&write, &self.stores, &self.model)?;
+        self.history.record(&write, &effects.changes)?;
+        let corrected =
+            effects.aside.write(&write, &mut self.history, &self.stores, &self.model)?;
         self.ledger.write(&write, now)?;
         if let Some(cluster_id) = &batch.cluster_id {
             write.cluster_id(cluster_id)?;
@@ -349,13 +357,25 @@ impl Projection {
         Ok(corrected)
     }
 
+    /// Shows what was committed. A level names its store by its place, and what is said of a store is never
+    /// newer than its levels.
+    fn show(&mut self, effects: Effects<'_>, corrected: u64, now: Timestamp) {
+        let Effects { touched, items, aside, .. } = effects;
+        let new: Vec<_> =
+            touched.iter().copied().filter(|place| !self.model.has_place(*place)).collect();
+        self.show_stores(new);
+        self.show_items(items);
+        self.show_compared(aside.compared, corrected, now);
+        self.show_stores(touched);
+    }
+
     /// Shows items, each with the holds that its events ended.
-    fn show(&mut self, dirty: HashMap<(StoreIndex, &Sku), Dirty>) {
+    fn show_items(&mut self, items: HashMap<(StoreIndex, &Sku), Dirty>) {
         let mut unholds: HashMap<(StoreIndex, Sku), Vec<(AskKey, Change)>> = HashMap::new();
         for (index, sku, key) in self.ledger.take_unholds() {
             unholds.entry((index, sku)).or_default().push((key, Change::Unhold));
         }
-        for ((index, sku), Dirty { level, mut changes }) in dirty {
+        for ((index, sku), Dirty { level, mut changes }) in items {
             changes.extend(unholds.remove(&(index, sku.clone())).unwrap_or_default());
             self.model.put(index, sku, level, changes);
         }

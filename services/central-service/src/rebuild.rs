@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::now;
 use crate::config::Config;
 use crate::database::Database;
+use crate::history::Recorder;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
@@ -40,10 +41,12 @@ pub fn rebuild(
 ) -> anyhow::Result<bool> {
     let mut database = Database::open(&config.data_dir)?;
     database.forget_view()?;
+    let history = Recorder::open(&database, config.history_events)?;
     let (metrics, model) =
         (Arc::new(Metrics::default()), Arc::new(ReadModel::new(config.freshness)));
     let (mut projection, _, cluster_id) = Projection::open(
         database,
+        history,
         Arc::clone(&model),
         config.gap_grace,
         config.ledger.clone(),

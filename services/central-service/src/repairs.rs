@@ -7,13 +7,14 @@ use inventory_core::SequenceTracker;
 use shared_events::command::CommandEnvelope;
 use shared_events::topic::Topics;
 use shared_events::wire::{IncomingRecord, dead_letter, encode_command, encode_event};
-use shared_events::{Epoch, RecordedEvent, StoreId, Timestamp};
+use shared_events::{Epoch, Levels, RecordedEvent, Sku, StoreId, Timestamp, Version};
 
 use crate::database::{Durability, Error, Lane, Write};
+use crate::history::{NewChange, Recorder};
 use crate::projection::Projection;
-use crate::read_model::{ReadModel, StoreIndex};
+use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::resync::Gathered;
-use crate::store::Store;
+use crate::store::{Store, Witness};
 
 /// Comparisons with whole journals that run at once: each costs its store's line.
 const COMPARED_AT_ONCE: usize = 4;
@@ -27,14 +28,19 @@ pub(crate) struct Aside {
     pub(crate) told: Vec<CommandEnvelope>,
     /// Stores whose whole journal has come, and what it leads to.
     pub(crate) compared: Vec<(StoreIndex, Gathered)>,
-    pub(crate) topics: Topics,
+    topics: Topics,
 }
 
 impl Aside {
+    pub(crate) fn new(letters: Vec<Publication>, topics: Topics) -> Self {
+        Self { letters, topics, ..Self::default() }
+    }
+
     /// Writes it; gives how many items were not as their journals have them.
     pub(crate) fn write(
         &self,
         write: &Write<'_>,
+        history: &mut Recorder,
         stores: &[Store],
         model: &ReadModel,
     ) -> Result<u64, Error> {
@@ -45,7 +51,7 @@ impl Aside {
             let Some(store) = stores.get(index.place()) else {
                 continue;
             };
-            corrected += correct(write, *index, gathered, model)?;
+            corrected += correct(write, history, (*index, store), gathered, model)?;
             write.forget_progress(*index)?;
             for (epoch, mut tracker) in trackers(store) {
                 write.tracker(*index, epoch, &tracker.take_changes())?;
@@ -62,27 +68,55 @@ impl Aside {
     }
 }
 
-/// Writes the items that the journal has otherwise.
+/// Writes the items that the journal has otherwise, each as a change that its followers hear of.
 fn correct(
     write: &Write<'_>,
-    index: StoreIndex,
+    history: &mut Recorder,
+    (index, store): (StoreIndex, &Store),
     gathered: &Gathered,
     model: &ReadModel,
 ) -> Result<u64, Error> {
-    let mut corrected = 0;
+    let mut changes = Vec::new();
     for (sku, level) in &gathered.levels {
-        if model.level(index, sku).as_ref() != Some(level) {
+        let shown = model.level(index, sku);
+        if shown.as_ref() != Some(level) {
             write.level(sku, level)?;
-            corrected += 1;
+            changes.push(correction(sku, shown.as_ref(), level));
         }
     }
-    for sku in model.skus_of(index) {
-        if !gathered.levels.contains_key(&sku) {
-            write.forget_level(index, &sku)?;
-            corrected += 1;
-        }
+    let known = model.skus_of(index);
+    for sku in known.iter().filter(|sku| !gathered.levels.contains_key(sku)) {
+        write.forget_level(index, sku)?;
+        let Some(shown) = model.level(index, sku) else {
+            continue;
+        };
+        let Witness { epoch, head: sequence, .. } = store.witness;
+        let never =
+            Level { epoch, sequence, version: Version::ZERO, on_hand: 0, reserved: 0, ..shown };
+        changes.push(correction(sku, Some(&shown), &never));
     }
-    Ok(corrected)
+    history.record(write, &changes)?;
+    Ok(u64::try_from(changes.len()).unwrap_or(u64::MAX))
+}
+
+/// What an item was not shown as, although its store's journal says so.
+fn correction<'a>(sku: &'a Sku, shown: Option<&Level>, level: &Level) -> NewChange<'a> {
+    let Level { store, epoch, sequence, version, on_hand, reserved, occurred_at_ms } = *level;
+    let before = shown.map_or(0, |shown| shown.on_hand);
+    NewChange {
+        store,
+        sku,
+        epoch,
+        sequence,
+        kind: "resync",
+        occurred_at: Timestamp::from_unix_millis(occurred_at_ms)
+            .expect("a level keeps the time of its event"),
+        levels: Some(Levels { version, delta: on_hand.saturating_sub(before), on_hand, reserved }),
+        cause: None,
+        traceparent: None,
+        late: false,
+        data: "{}".to_owned(),
+    }
 }
 
 /// Trackers of a store of which everything was heard.

@@ -5,10 +5,11 @@
 //! ask, [`availability`] is what may be promised, with [`safety_stock`] kept back, where [`selling`] is
 //! on; [`sequence_tracker`] is how it knows that it has everything, [`freshness`] is what it may claim
 //! about it, [`digest`] is how two sides compare a shelf, also when one is ahead ([`digest_trail`]),
-//! [`witness`] how a journal learns that its end is missing.
+//! [`witness`] how a journal learns that its end is missing. [`as_of`] is how both are asked about the past.
 #![deny(clippy::wildcard_enum_match_arm, clippy::arithmetic_side_effects)]
 
 pub mod allocations;
+pub mod as_of;
 pub mod availability;
 pub mod digest;
 pub mod digest_trail;
@@ -21,6 +22,7 @@ pub mod sourcing;
 pub mod stock_item;
 pub mod witness;
 
+pub use as_of::AsOf;
 pub use availability::{StalenessBuffer, Terms, available};
 pub use digest::Digest;
 pub use digest_trail::DigestTrail;

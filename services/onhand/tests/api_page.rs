@@ -28,9 +28,10 @@ const METHODS: [&str; 5] = ["DELETE", "GET", "PATCH", "POST", "PUT"];
 const DESCRIPTION: [&str; 2] = ["/api/docs", "/api/openapi.json"];
 
 /// Every code; [`every_error_code_is_on_the_page_with_its_status`] fails when one is left out.
-const CODES: [ErrorCode; 25] = [
+const CODES: [ErrorCode; 26] = [
     ErrorCode::BodyTooLarge,
     ErrorCode::CommandIdReused,
+    ErrorCode::HistoryGone,
     ErrorCode::InsufficientStock,
     ErrorCode::Internal,
     ErrorCode::InvalidField,
@@ -81,6 +82,7 @@ async fn centre() -> Value {
         freshness: FreshnessBounds::default(),
         ledger: Settings::new(CentreId::parse("c1").expect("a centre id"), 3_000, 120_000),
         gap_grace: Duration::from_secs(2),
+        history_events: central_service::history::DEFAULT_EVENTS,
     };
     description(central_service::App::build(config, log).expect("the folder is free").router())
         .await

@@ -14,6 +14,8 @@ pub enum ErrorCode {
     BodyTooLarge,
     /// The command id was used before with another body.
     CommandIdReused,
+    /// What was asked about is not kept any more.
+    HistoryGone,
     /// The shelf cannot cover it.
     InsufficientStock,
     /// A defect on this side; the log has the cause.
@@ -76,6 +78,7 @@ impl ErrorCode {
             | Self::ReservationRejected
             | Self::ReservationState
             | Self::VersionConflict => StatusCode::CONFLICT,
+            Self::HistoryGone => StatusCode::GONE,
             Self::WrongCentre => StatusCode::MISDIRECTED_REQUEST,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -100,6 +103,7 @@ impl ErrorCode {
             Self::NotReady | Self::Overloaded | Self::ShuttingDown | Self::StorageFull => true,
             Self::BodyTooLarge
             | Self::CommandIdReused
+            | Self::HistoryGone
             | Self::InsufficientStock
             | Self::Internal
             | Self::InvalidField
@@ -126,6 +130,7 @@ impl ErrorCode {
         match self {
             Self::BodyTooLarge => "The body is too large",
             Self::CommandIdReused => "The command id was used with another body",
+            Self::HistoryGone => "It is not kept any more",
             Self::InsufficientStock => "Not enough stock",
             Self::Internal => "Something broke on this side",
             Self::InvalidField => "A field is not valid",

@@ -4,11 +4,12 @@ use axum::extract::State as Ctx;
 use inventory_core::Freshness;
 use serde::Serialize;
 use service_kit::Problem;
-use service_kit::extract::Path;
+use service_kit::extract::{Path, Query};
 use shared_events::policy::{SafetyStock, Selling};
 use shared_events::{ReservationId, Sku, StoreId, Timestamp};
 use utoipa::ToSchema;
 
+use super::as_of::{self, AsOfQuery, ExplanationThen, NowOrThen};
 use super::freshness::{Dated, FreshnessView};
 use super::{State, now, unknown_store};
 use crate::commitments::{AskKey, Commitment, Commitments};
@@ -44,50 +45,60 @@ pub(super) struct Explanation {
 /// One term.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Term {
+pub(super) struct Term {
     /// `onHand`, `reserved`, `expired`, `holds`, `safetyStock` or `staleness`.
-    term: &'static str,
+    pub(super) term: &'static str,
     /// What it adds, in units; negative where it takes away.
-    units: i64,
+    pub(super) units: i64,
     /// What that means.
-    because: String,
+    pub(super) because: String,
     /// `store/epoch/sequence` of the event that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
-    /// The reservations behind it, those first that end first; at most 100.
+    pub(super) event_id: Option<String>,
+    /// The reservations behind it, those first that end first, at most 100; of the past all of them,
+    /// those first that were made last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reservations: Vec<ReservedUnits>,
+    pub(super) reservations: Vec<ReservedUnits>,
 }
 
 /// Units of one reservation.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ReservedUnits {
+pub(super) struct ReservedUnits {
     /// The reservation, of whichever centre.
     #[schema(value_type = String)]
-    reservation_id: ReservationId,
+    pub(super) reservation_id: ReservationId,
     /// Which of its asks.
-    attempt: u32,
+    pub(super) attempt: u32,
     /// Units.
-    quantity: i64,
+    pub(super) quantity: i64,
     /// Until when.
     #[schema(value_type = String)]
-    expires_at: Timestamp,
+    pub(super) expires_at: Timestamp,
+    /// The event that promised them; in answers of the past only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) event_id: Option<String>,
 }
 
-/// Why so many units of an item in a store may be offered.
+/// Why so many units of an item in a store may be offered; as of a point, why it stood so.
 #[utoipa::path(
     get, path = "/api/query/inventory/{storeId}/{sku}/explain", tag = "queries",
-    params(("storeId" = String, Path), ("sku" = String, Path)),
+    params(("storeId" = String, Path), ("sku" = String, Path), AsOfQuery),
     responses(
-        (status = 200, description = "Term by term.", body = Explanation),
+        (status = 200, description = "Term by term.", body = NowOrThen<Explanation, ExplanationThen>),
+        (status = 410, description = "The history does not reach back that far.", body = Problem),
         (status = "4XX", description = "No such store.", body = Problem),
     )
 )]
 pub(super) async fn explain(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,
-) -> Result<Dated<Explanation>, Problem> {
+    Query(query): Query<AsOfQuery>,
+) -> Result<Dated<NowOrThen<Explanation, ExplanationThen>>, Problem> {
+    if let Some(point) = query.point()? {
+        let then = NowOrThen::Then(as_of::explain(&state, store, sku, point).await?);
+        return Ok(Dated::new(&state, None, then));
+    }
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let now_ms = now().unix_millis();
     let policy = policy(&state, &store, &sku);
@@ -103,7 +114,7 @@ pub(super) async fn explain(
         store_id: store,
         sku,
     };
-    Ok(Dated::new(&state, seen.age_ms, explanation))
+    Ok(Dated::new(&state, seen.age_ms, NowOrThen::Now(explanation)))
 }
 
 /// Why a store is not sold from.
@@ -230,5 +241,6 @@ fn reserved_units(key: &AskKey, quantity: i64) -> Option<ReservedUnits> {
         attempt: key.attempt,
         quantity,
         expires_at: Timestamp::from_unix_millis(key.expires_at_ms).ok()?,
+        event_id: None,
     })
 }

@@ -1,9 +1,12 @@
 //! The centre's HTTP interface: what is where, how far that can be believed, and whom it is kept for.
 
+mod as_of;
 mod availability;
 mod commands;
+mod events;
 mod explain;
 mod freshness;
+mod item_events;
 mod operations;
 mod policies;
 mod query;
@@ -12,6 +15,7 @@ mod reservation_view;
 mod reservations;
 mod reserve;
 mod stores;
+pub mod stream;
 mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +34,7 @@ use crate::ledger::Refusal;
 use crate::metrics::Metrics;
 use crate::projector::Handle;
 use crate::read_model::ReadModel;
+use stream::{StockItemNow, Streams};
 
 /// What handlers work with.
 #[derive(Debug, Clone)]
@@ -44,6 +49,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Lists, reservations and commands as they were committed.
     pub reader: Arc<Mutex<Reader>>,
+    /// Those who follow the changes.
+    pub streams: Arc<Streams>,
 }
 
 /// Reads the database beside its writer.
@@ -57,10 +64,12 @@ async fn read<T: Send + 'static>(
     })
     .await
     .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
-    .map_err(|error| {
-        tracing::error!(%error, "the database cannot be read");
-        Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
-    })
+    .map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &Error) -> Problem {
+    tracing::error!(%error, "the database cannot be read");
+    Problem::new(ErrorCode::Internal, "the database cannot be read; the log has the cause")
 }
 
 /// Refuses what needs to know the stores before they are known.
@@ -91,11 +100,14 @@ fn refused(refusal: &Refusal) -> Problem {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Onhand central",
-    description = "All stores' stock, with the age of the knowledge, and reservations of it.",
-    license(name = "MIT OR Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "Onhand central",
+        description = "All stores' stock, with the age of the knowledge, and reservations of it.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(StockItemNow))
+)]
 struct Description;
 
 /// The interface with its description and docs page.
@@ -104,6 +116,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(query::global))
         .routes(routes!(query::item))
         .routes(routes!(query::items))
+        .routes(routes!(item_events::item_events))
         .routes(routes!(availability::availability))
         .routes(routes!(explain::explain))
         .routes(routes!(reserve::reserve, reservations::reservations))
@@ -118,6 +131,8 @@ pub fn router(state: State) -> Router {
         .routes(routes!(stores::store))
         .routes(routes!(stores::sell))
         .routes(routes!(sync::status, sync::compare))
+        .routes(routes!(stream::stream))
+        .routes(routes!(events::events))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

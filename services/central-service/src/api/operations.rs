@@ -71,5 +71,7 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
             None => _ = state.metrics.age_seconds.remove(&label),
         }
     }
+    let clients = i64::try_from(state.streams.clients()).unwrap_or(i64::MAX);
+    state.metrics.stream_clients.set(clients);
     metrics::render(state.metrics.registry())
 }

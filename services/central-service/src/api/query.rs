@@ -8,6 +8,7 @@ use service_kit::extract::{Path, Query, page_limit};
 use shared_events::{Sku, StoreId};
 use utoipa::{IntoParams, ToSchema};
 
+use super::as_of::{self, AsOfQuery, AsOfTimeQuery, GlobalThen, ItemThen, NowOrThen};
 use super::freshness::{AsOf, Basis, Dated, Excluded, FreshnessView};
 use super::{State, now, read, unknown_store};
 use crate::read_model::{Seen, Shelf};
@@ -85,19 +86,26 @@ pub(super) struct Global {
     stores: Vec<Item>,
 }
 
-/// One item in all stores, with their sum.
+/// One item in all stores, with their sum: now, or as it stood.
 #[utoipa::path(
     get, path = "/api/query/inventory/global/{sku}", tag = "queries",
-    params(("sku" = String, Path)),
+    params(("sku" = String, Path), AsOfTimeQuery),
     responses(
-        (status = 200, description = "The item; one never seen counts as 0.", body = Global),
-        (status = "4XX", description = "No such name.", body = Problem),
+        (status = 200, description = "The item; one never seen counts as 0.",
+         body = NowOrThen<Global, GlobalThen>),
+        (status = 410, description = "The history does not reach back that far.", body = Problem),
+        (status = "4XX", description = "No such name, or no such time.", body = Problem),
     )
 )]
 pub(super) async fn global(
     Ctx(state): Ctx<State>,
     Path(sku): Path<Sku>,
-) -> Result<Dated<Global>, Problem> {
+    Query(query): Query<AsOfTimeQuery>,
+) -> Result<Dated<NowOrThen<Global, GlobalThen>>, Problem> {
+    if let Some(time) = query.time()? {
+        let then = NowOrThen::Then(as_of::global(&state, sku, time).await?);
+        return Ok(Dated::new(&state, None, then));
+    }
     let seen = state.model.stores();
     let shelves = state.model.shelves(&seen, &sku, now().unix_millis());
     let stores: Vec<Item> = shelves
@@ -119,25 +127,33 @@ pub(super) async fn global(
         stores,
         sku,
     };
-    Ok(Dated::new(&state, as_of.map(|as_of| as_of.age_ms), global))
+    let age_ms = as_of.map(|as_of| as_of.age_ms);
+    Ok(Dated::new(&state, age_ms, NowOrThen::Now(global)))
 }
 
-/// One item in one store.
+/// One item in one store: now, or as it stood.
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}/{sku}", tag = "queries",
-    params(("storeId" = String, Path), ("sku" = String, Path)),
+    params(("storeId" = String, Path), ("sku" = String, Path), AsOfQuery),
     responses(
-        (status = 200, description = "The item; one never seen counts as 0.", body = Item),
+        (status = 200, description = "The item; one never seen counts as 0.",
+         body = NowOrThen<Item, ItemThen>),
+        (status = 410, description = "The history does not reach back that far.", body = Problem),
         (status = "4XX", description = "No such store.", body = Problem),
     )
 )]
 pub(super) async fn item(
     Ctx(state): Ctx<State>,
     Path((store, sku)): Path<(StoreId, Sku)>,
-) -> Result<Dated<Item>, Problem> {
+    Query(query): Query<AsOfQuery>,
+) -> Result<Dated<NowOrThen<Item, ItemThen>>, Problem> {
+    if let Some(point) = query.point()? {
+        let then = NowOrThen::Then(as_of::item(&state, store, sku, point).await?);
+        return Ok(Dated::new(&state, None, then));
+    }
     let (index, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
     let shelf = state.model.shelf(&seen, index, &sku, now().unix_millis());
-    Ok(Dated::new(&state, seen.age_ms, Item::new(&seen, sku, &shelf)))
+    Ok(Dated::new(&state, seen.age_ms, NowOrThen::Now(Item::new(&seen, sku, &shelf))))
 }
 
 /// Page through a list by name.

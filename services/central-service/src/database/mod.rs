@@ -1,8 +1,11 @@
 //! The centre's tables: the only place in this crate that speaks SQL.
 
+mod columns;
 mod headers;
+mod history;
 mod ledger;
 mod load;
+mod past;
 mod reader;
 mod write;
 
@@ -68,6 +71,9 @@ pub enum Error {
     /// A row is not what was once written.
     #[error("the database is broken ({0}); delete it, and it is rebuilt from the topics")]
     Broken(String),
+    /// It was not read to the end: the process stops, or there is a defect.
+    #[error("the database was not read: {0}")]
+    Reading(String),
     /// SQLite failed.
     #[error("the database failed: {0}")]
     Sqlite(rusqlite::Error),
@@ -160,8 +166,19 @@ impl Database {
     /// # Errors
     /// [`Error::Sqlite`].
     pub fn forget_view(&mut self) -> Result<(), Error> {
-        let tables = ["tracker_chunks", "trackers", "commitments", "levels", "stores", "positions"];
+        let tables = [
+            "history_items",
+            "history",
+            "tracker_chunks",
+            "trackers",
+            "commitments",
+            "levels",
+            "stores",
+            "positions",
+        ];
         let transaction = self.connection.transaction()?;
+        // Positions are given anew: those of before must not be taken for them.
+        transaction.execute("UPDATE history_life SET machine_start = ''", [])?;
         for table in tables {
             transaction.execute(&format!("DELETE FROM {table}"), [])?;
         }

@@ -26,7 +26,7 @@ pub struct OutboxRow {
 /// Sees what is committed.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {

@@ -113,6 +113,53 @@ fn a_database_from_before_the_switch_of_stores_learns_how_they_stand() {
     assert_eq!((known(&centre), applied.events), (Some(said), 0), "and nothing else is read again");
 }
 
+/// It had no history, so everything is read again; what this centre alone knows stays.
+#[test]
+fn a_database_of_the_second_layout_is_built_anew_and_keeps_what_it_alone_knows() {
+    let (folder, log) = setting();
+    let shop = Shop::stocked("S1", 300);
+    publish(log.as_ref(), &shop.journal);
+    for layout in [
+        include_str!("../../src/database/layout-1.sql"),
+        include_str!("../../src/database/layout-2.sql"),
+        "INSERT INTO stores VALUES (0, 'S1', 1, 0, '', '');
+         INSERT INTO levels VALUES (0, 'ITEM-7', 1, 900, 900, 900, 0, 0);
+         INSERT INTO trackers VALUES (0, 1, 300);
+         INSERT INTO commitments VALUES (0, 'ITEM-7', 'c1.r', 1, 0, 1, 0);
+         INSERT INTO positions VALUES ('inventory.stock-events.v1', 0, 100);
+         INSERT INTO requests VALUES ('key', zeroblob(32));
+         INSERT INTO outbox (lane, topic, key, headers) VALUES (1, 'elsewhere', x'00', '[]');
+         PRAGMA application_id = 0x4f6e6832; PRAGMA user_version = 2;",
+    ] {
+        sql(folder.path(), layout);
+    }
+    let mut centre = Centre::open(folder.path(), &log);
+    let applied = centre.catch_up();
+    assert_eq!((applied.events, applied.duplicates), (300, 0));
+    assert_eq!(centre.on_hand(&shop.id, "ITEM-7"), Some(8));
+    assert_eq!(centre.streams.feed.kept().newest, 300, "with a history");
+    assert_eq!(centre.outbox().len(), 1);
+    let rows = Connection::open(file(folder.path())).expect("the file is there");
+    let requests: i64 = rows
+        .query_row("SELECT count(*) FROM requests", [], |row| row.get(0))
+        .expect("the table is there");
+    assert_eq!(requests, 1);
+}
+
+/// Its last commits may have been lost with the power, and their positions be given again.
+#[test]
+fn positions_get_a_new_life_when_the_machine_was_started_anew() {
+    let (folder, log) = setting();
+    used(folder.path(), &log);
+    let life = || Centre::open(folder.path(), &log).streams.feed.kept();
+    let before = life();
+    assert_eq!(life(), before, "a start of the process is none of the machine");
+    sql(folder.path(), "UPDATE history_life SET machine_start = 'the one before'");
+    let after = life();
+    assert_ne!(after.life, before.life);
+    assert_eq!((after.oldest, after.newest), (1, 300), "what is there stays there");
+}
+
 #[test]
 fn a_database_of_another_kind_is_left_alone() {
     let (folder, log) = setting();

@@ -1,6 +1,10 @@
 //! The centre against a broker in memory and a real database.
 
 #[cfg(test)]
+mod as_of;
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod convergence;
 #[cfg(test)]
 mod database;
@@ -26,5 +30,7 @@ mod selling;
 mod simulation;
 #[cfg(test)]
 mod staleness;
+#[cfg(test)]
+mod stream;
 #[cfg(test)]
 mod support;

@@ -62,6 +62,7 @@ impl Chain {
                 DEFAULT_STEP_TIMEOUT_MS,
                 DEFAULT_RELEASE_GRACE_MS,
             ),
+            history_events: central_service::history::DEFAULT_EVENTS,
         };
         let centre = central_service::App::build(config, log)?;
         let model = centre.model();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use central_service::history::DEFAULT_EVENTS;
 use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
 use inventory_core::{FreshnessBounds, StalenessBuffer};
@@ -23,9 +24,6 @@ use crate::output;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Example: onhand central --kafka 127.0.0.1:9092 --data-dir data/central")]
 pub(crate) struct Args {
-    /// Folder of its database; made when new.
-    #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
-    data_dir: PathBuf,
     /// Where to listen.
     #[arg(
         long,
@@ -35,16 +33,51 @@ pub(crate) struct Args {
         value_parser = cli::address
     )]
     listen: SocketAddr,
+    #[command(flatten)]
+    centre: Centre,
+}
+
+/// One centre, serving or not.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Centre {
+    /// Folder of its database; made when new.
+    #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
     /// This centre's name: reservations made here begin with it. Each centre of a chain has its own,
     /// for ever.
     #[arg(long, env = "ONHAND_CENTRE_ID", default_value = "central", value_name = "ID")]
     centre_id: CentreId,
+    /// Changes that are kept for those who follow them, and for questions about the past. The oldest go
+    /// first; each takes 200 bytes of disk and more.
+    #[arg(
+        long,
+        env = "ONHAND_HISTORY_EVENTS",
+        default_value_t = DEFAULT_EVENTS,
+        value_name = "EVENTS",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    history_events: u64,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
     saga: Saga,
     #[command(flatten)]
     broker: Broker,
+}
+
+impl Centre {
+    /// What the service needs to know, or what makes no sense.
+    fn config(self) -> Result<Config, String> {
+        self.timing.check()?;
+        Ok(Config {
+            data_dir: self.data_dir,
+            topics: self.broker.topics(),
+            freshness: self.timing.freshness(),
+            gap_grace: self.timing.gap_grace(),
+            ledger: self.saga.settings(self.centre_id),
+            history_events: self.history_events,
+        })
+    }
 }
 
 /// How long a reservation's steps may take.
@@ -172,21 +205,21 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 }
 
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    if let Err(wrong) = args.timing.check() {
-        output::error(&format!("{wrong} (see `onhand central --help`)"));
-        return Ok(ExitCode::from(cli::USAGE));
-    }
-    let config = Config {
-        data_dir: args.data_dir,
-        topics: args.broker.topics(),
-        freshness: args.timing.freshness(),
-        gap_grace: args.timing.gap_grace(),
-        ledger: args.saga.settings(args.centre_id),
+    let Args { listen, centre } = args;
+    let (log, kafka) = (centre.broker.log(), centre.broker.kafka.clone());
+    let config = match centre.config() {
+        Ok(config) => config,
+        Err(wrong) => return Ok(makes_no_sense(&wrong)),
     };
-    let app = App::build(config, args.broker.log())?;
-    let listener = http::bind(args.listen).await?;
-    info!(address = %listener.local_addr()?, kafka = %args.broker.kafka, "centre is open");
+    let app = App::build(config, log)?;
+    let listener = http::bind(listen).await?;
+    info!(address = %listener.local_addr()?, %kafka, "centre is open");
     app.run(listener, stop).await?;
     info!("centre is closed");
     Ok(ExitCode::SUCCESS)
+}
+
+fn makes_no_sense(wrong: &str) -> ExitCode {
+    output::error(&format!("{wrong} (see `onhand central --help`)"));
+    ExitCode::from(cli::USAGE)
 }

@@ -1,16 +1,13 @@
 //! `onhand central rebuild`: the view anew, from the topics.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use central_service::Config;
-use shared_events::CentreId;
 use tokio_util::sync::CancellationToken;
 
-use super::{Saga, Timing};
-use crate::cli::{Broker, INTERRUPTED_EXIT};
+use super::{Centre, makes_no_sense};
+use crate::cli::INTERRUPTED_EXIT;
 use crate::output;
 use crate::progress::Bar;
 
@@ -21,29 +18,17 @@ use crate::progress::Bar;
     after_help = "Example: onhand central rebuild --kafka 127.0.0.1:9092 --data-dir data/central"
 )]
 pub(crate) struct Args {
-    /// Folder of its database; made when new.
-    #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
-    data_dir: PathBuf,
-    /// This centre's name.
-    #[arg(long, env = "ONHAND_CENTRE_ID", default_value = "central", value_name = "ID")]
-    centre_id: CentreId,
     #[command(flatten)]
-    timing: Timing,
-    #[command(flatten)]
-    saga: Saga,
-    #[command(flatten)]
-    broker: Broker,
+    centre: Centre,
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let config = Config {
-        data_dir: args.data_dir,
-        topics: args.broker.topics(),
-        freshness: args.timing.freshness(),
-        gap_grace: args.timing.gap_grace(),
-        ledger: args.saga.settings(args.centre_id),
+    let log = args.centre.broker.log();
+    let config = match args.centre.config() {
+        Ok(config) => config,
+        Err(wrong) => return Ok(makes_no_sense(&wrong)),
     };
-    let (log, began) = (args.broker.log(), Instant::now());
+    let began = Instant::now();
     let work = tokio::task::spawn_blocking(move || {
         let (mut bar, mut last) =
             (Bar::new("records read"), central_service::rebuild::Progress::default());

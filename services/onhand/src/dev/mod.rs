@@ -94,6 +94,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         freshness: args.timing.freshness(),
         gap_grace: args.timing.gap_grace(),
         ledger: args.saga.settings(centre_id),
+        history_events: central_service::history::DEFAULT_EVENTS,
     };
     let app = central_service::App::build(config, log)?;
     let model = app.model();

@@ -66,6 +66,7 @@ impl Chain {
                 DEFAULT_STEP_TIMEOUT_MS,
                 DEFAULT_RELEASE_GRACE_MS,
             ),
+            history_events: central_service::history::DEFAULT_EVENTS,
         };
         let app = central_service::App::build(config, log).unwrap();
         let (listener, centre) = listen().await;

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Longest a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a store has to answer: longer than any takes here.
 const STEP_MS: u64 = 20_000;
 /// The same where one is meant not to answer.
@@ -123,6 +123,7 @@ impl Chain {
             freshness: inventory_core::FreshnessBounds::default(),
             gap_grace: Duration::from_secs(1),
             ledger,
+            history_events: central_service::history::DEFAULT_EVENTS,
         };
         let app = central_service::App::build(config, Arc::clone(&self.log)).unwrap();
         let stop = CancellationToken::new();

@@ -5,16 +5,19 @@ use axum::Json;
 use axum::extract::State as Ctx;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use inventory_core::AsOf;
 use serde::{Deserialize, Serialize};
 use service_kit::extract::{Path, Query, page_limit};
 use service_kit::{ErrorCode, Problem};
-use shared_events::{RecordedEvent, Sequence, Sku, StoreId};
+use shared_events::{Sequence, Sku, StoreId};
+use stock_http::ItemEvent;
 use stock_http::headers::entity_tag;
+use stock_http::history::as_of;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Item, unreadable};
 use super::{State, read};
-use crate::journal::{AsOf, Reader};
+use crate::journal::Reader;
 
 /// One item of this store, now.
 #[utoipa::path(
@@ -101,34 +104,10 @@ pub(super) struct History {
     /// The item at the point asked for.
     item: Item,
     /// Its events up to there, oldest first.
-    events: Vec<Event>,
+    events: Vec<ItemEvent>,
     /// Ask again with `after` set to this; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
-}
-
-/// One event of an item.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Event {
-    /// `store/epoch/sequence`.
-    event_id: String,
-    /// Its place in the journal.
-    sequence: u64,
-    /// Its type and version.
-    #[serde(rename = "type")]
-    event_type: &'static str,
-    /// The store's clock.
-    occurred_at: String,
-    /// The command it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command_id: Option<String>,
-    /// W3C trace context of the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<String>,
-    /// What happened and what it led to.
-    #[schema(value_type = Object)]
-    data: Box<serde_json::value::RawValue>,
 }
 
 /// What happened to one item, and how it stood at a point.
@@ -166,33 +145,8 @@ fn history(
     let item = reader.item(sku, as_of).map_err(|error| unreadable(&error))?;
     let recorded = reader.history(sku, after, as_of, limit).map_err(|error| unreadable(&error))?;
     let next = recorded.get(limit - 1).map(|event| event.id.sequence.get());
-    let events = recorded.iter().map(event).collect();
+    let events = recorded.iter().map(ItemEvent::new).collect();
     Ok(History { item: Item::new(store, sku.clone(), &item), events, next })
-}
-
-fn event(recorded: &RecordedEvent) -> Event {
-    Event {
-        event_id: recorded.id.to_string(),
-        sequence: recorded.id.sequence.get(),
-        event_type: recorded.event.event_type(),
-        occurred_at: recorded.occurred_at.to_string(),
-        command_id: recorded.cause.as_ref().map(ToString::to_string),
-        traceparent: recorded.traceparent.clone(),
-        data: serde_json::value::RawValue::from_string(recorded.event.to_data())
-            .expect("event data is JSON"),
-    }
-}
-
-fn as_of(text: &str) -> Result<AsOf, Problem> {
-    if let Ok(sequence) = text.parse::<u64>()
-        && sequence <= Sequence::MAX.get()
-    {
-        return Ok(AsOf::Sequence(Sequence::new(sequence)));
-    }
-    text.parse().map(AsOf::Time).map_err(|_invalid| {
-        let detail = "asOf is a sequence or an RFC 3339 time, as in 2026-11-21T09:30:00Z";
-        Problem::new(ErrorCode::InvalidField, detail).field("asOf")
-    })
 }
 
 pub(super) fn require_known(state: &State, store: &StoreId) -> Result<(), Problem> {

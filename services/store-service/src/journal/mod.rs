@@ -21,7 +21,7 @@ use shared_events::{Epoch, Lineage, RecordedEvent, Sequence, StoreId};
 pub use append::{Append, NewEvent, RecordedCommand, Verdict};
 pub use backup::backup;
 pub use chain::ChainHash;
-pub use read::{AsOf, Reader};
+pub use read::Reader;
 
 const SCHEMA: Schema = Schema {
     application_id: 0x4f6e_6831,

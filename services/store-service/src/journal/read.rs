@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use event_log::Offset;
-use inventory_core::{StockItem, evolve};
+use inventory_core::{AsOf, StockItem, evolve};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use service_kit::sqlite;
 use shared_events::{
@@ -13,15 +13,6 @@ use shared_events::{
 
 use super::chain::{ChainHash, ChainedRow};
 use super::{Error, Head, InboxPosition, SCHEMA, broken, unreadable};
-
-/// A point in an item's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AsOf {
-    /// After the event of this sequence.
-    Sequence(Sequence),
-    /// At this time by the store's clock.
-    Time(Timestamp),
-}
 
 /// Reads a journal beside its writer; sees what is committed.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! A centre that runs as it does in production, with all its threads.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Running {
     pub(crate) router: Router,
     pub(crate) model: Arc<ReadModel>,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
 }
@@ -23,9 +26,10 @@ impl Running {
         let app = App::build(config, Arc::clone(log)).expect("the folder is free");
         let (router, model) = (app.router(), app.model());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
         let stop = CancellationToken::new();
         let served = tokio::spawn(app.run(listener, stop.clone()));
-        Self { router, model, stop, served }
+        Self { router, model, address, stop, served }
     }
 
     /// Stops it and waits until all its threads have ended.

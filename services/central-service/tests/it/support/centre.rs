@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use axum::Router;
 use central_service::api;
+use central_service::api::stream::{Limits, Streams};
 use central_service::database::{Database, Lane, OutboxRow, Reader};
+use central_service::feed::Feed;
+use central_service::history::{DEFAULT_EVENTS, Recorder};
 use central_service::intake::{Intake, Session};
 use central_service::ledger::Settings;
 use central_service::metrics::Metrics;
@@ -20,6 +23,7 @@ use inventory_core::FreshnessBounds;
 use shared_events::command::CommandEnvelope;
 use shared_events::topic::TopicSpec;
 use shared_events::{Sku, StoreId, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::{PATIENT, command, settings, sku, topics};
 
@@ -31,6 +35,9 @@ pub(crate) struct Centre {
     pub(crate) model: Arc<ReadModel>,
     pub(crate) reader: Arc<Mutex<Reader>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) streams: Arc<Streams>,
+    /// Ends the streams.
+    pub(crate) closing: CancellationToken,
     /// What its clock says.
     pub(crate) now: Timestamp,
 }
@@ -55,27 +62,45 @@ impl Centre {
         bounds: FreshnessBounds,
         gap_grace: Duration,
     ) -> Self {
-        Self::build(folder, log, bounds, gap_grace, settings())
+        let history = (DEFAULT_EVENTS, Limits::default());
+        Self::build(folder, log, (bounds, gap_grace), settings(), history)
     }
 
     /// A centre with a name of its own, which asks for nothing again on its own.
     pub(crate) fn of(folder: &Path, log: &Arc<dyn EventLog>, settings: Settings) -> Self {
-        Self::build(folder, log, PATIENT, Duration::from_secs(3_600), settings)
+        let history = (DEFAULT_EVENTS, Limits::default());
+        Self::build(folder, log, (PATIENT, Duration::from_secs(3_600)), settings, history)
+    }
+
+    /// A centre that keeps so many changes, and whose streams have such limits.
+    pub(crate) fn keeping(
+        folder: &Path,
+        log: &Arc<dyn EventLog>,
+        history_events: u64,
+        limits: Limits,
+    ) -> Self {
+        let never = Duration::from_secs(3_600);
+        Self::build(folder, log, (PATIENT, never), settings(), (history_events, limits))
     }
 
     fn build(
         folder: &Path,
         log: &Arc<dyn EventLog>,
-        bounds: FreshnessBounds,
-        gap_grace: Duration,
+        (bounds, gap_grace): (FreshnessBounds, Duration),
         settings: Settings,
+        (history_events, limits): (u64, Limits),
     ) -> Self {
         let metrics = Arc::new(Metrics::default());
         let model = Arc::new(ReadModel::new(bounds));
         let database = Database::open(folder).expect("the folder is free");
         let reader = Arc::new(Mutex::new(database.reader().expect("a reader")));
+        let history = Recorder::open(&database, history_events).expect("a sound database");
+        let feed = Feed::new(&history, database.reader().expect("a reader"));
+        let closing = CancellationToken::new();
+        let streams = Arc::new(Streams::new(feed, limits, closing.clone()));
         let (projection, positions, cluster_id) = Projection::open(
             database,
+            history,
             Arc::clone(&model),
             gap_grace,
             settings,
@@ -94,7 +119,7 @@ impl Centre {
             metrics: Arc::clone(&metrics),
         };
         let now = Timestamp::from_unix_millis(1_790_000_000_000).expect("this century");
-        Self { projection, intake, session: None, model, reader, metrics, now }
+        Self { projection, intake, session: None, model, reader, metrics, streams, closing, now }
     }
 
     /// Subscribes, unless that is done: what is written from here on is live.
@@ -219,6 +244,7 @@ impl Centre {
             centre: settings().centre,
             metrics: Arc::clone(&self.metrics),
             reader: Arc::clone(&self.reader),
+            streams: Arc::clone(&self.streams),
         })
     }
 }

@@ -4,6 +4,7 @@ mod app;
 mod auditor;
 mod broker;
 mod centre;
+mod follow;
 mod shop;
 mod topic;
 mod web;
@@ -11,6 +12,7 @@ mod web;
 use std::time::Duration;
 
 use central_service::Config;
+use central_service::history::DEFAULT_EVENTS;
 use central_service::ledger::Settings;
 use inventory_core::{FreshnessBounds, StalenessBuffer};
 use shared_events::topic::Topics;
@@ -20,9 +22,10 @@ pub(crate) use app::Running;
 pub(crate) use auditor::Auditor;
 pub(crate) use broker::Moving;
 pub(crate) use centre::{Centre, Picture, file};
+pub(crate) use follow::follow;
 pub(crate) use shop::{Shop, digest, fold};
 pub(crate) use topic::{at, command, heartbeats, publish, raw, records, send, wait_for};
-pub(crate) use web::{documented, get, put};
+pub(crate) use web::{ask, documented, get, put};
 
 /// Longest a test waits for something that another thread does.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -63,5 +66,6 @@ pub(crate) fn config(folder: &std::path::Path) -> Config {
         freshness: PATIENT,
         gap_grace: Duration::ZERO,
         ledger: settings(),
+        history_events: DEFAULT_EVENTS,
     }
 }

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use inventory_core::{Digest, StockItem, decide, evolve};
+use shared_events::reservation::{
+    Binding, ReleaseReason, ReservationReleased, StockCommandRefused, StockReserved,
+};
 use shared_events::{
-    AdjustStock, CommandId, Delta, Epoch, EventId, Heartbeat, Lineage, OnShortfall, Quantity,
-    RecordedEvent, ReplaceStock, Sequence, Sku, StockCommand, StockEvent, StoreId, Timestamp,
+    AdjustStock, Allocation, CommandId, Delta, Epoch, EventId, Heartbeat, Lineage, OnShortfall,
+    Quantity, RecordedEvent, Rejection, ReplaceStock, Sequence, Sku, StockCommand, StockEvent,
+    StoreId, Timestamp,
 };
 
 use super::{sku, store};
@@ -102,6 +106,53 @@ impl Shop {
             });
         }
         !decided.is_empty()
+    }
+
+    /// Keeps units for an ask of a reservation.
+    pub(crate) fn keep(&mut self, item: &str, attempt: u32, units: i64) -> Allocation {
+        let allocation = Allocation {
+            reservation_id: "c9.r".parse().expect("a reservation id"),
+            order_id: "order".parse().expect("an order id"),
+            attempt,
+            line: 1,
+            lines: 1,
+            quantity: units,
+            line_quantity: units,
+            expires_at: now(1_000_000),
+            binding: Binding::Any,
+        };
+        let stock = self.items.entry(sku(item)).or_default();
+        let event = StockEvent::Reserved(StockReserved {
+            version: stock.version.next(),
+            on_hand: stock.on_hand,
+            reserved: stock.reserved + units,
+            allocation: allocation.clone(),
+        });
+        evolve(stock, &event);
+        self.say(item, None, event);
+        allocation
+    }
+
+    /// Does not keep them any more.
+    pub(crate) fn let_go(&mut self, item: &str, allocation: Allocation) {
+        let stock = self.items.entry(sku(item)).or_default();
+        let event = StockEvent::Released(ReservationReleased {
+            version: stock.version.next(),
+            on_hand: stock.on_hand,
+            reserved: stock.reserved - allocation.quantity,
+            allocation,
+            reason: ReleaseReason::Cancelled,
+        });
+        evolve(stock, &event);
+        self.say(item, None, event);
+    }
+
+    /// Refuses a command that came by the topic.
+    pub(crate) fn refuse(&mut self, item: &str) {
+        let rejection = Rejection::CommandIdReused;
+        let cause = "c9.command".parse().expect("a command id");
+        let event = StockEvent::CommandRefused(StockCommandRefused { rejection });
+        self.say(item, Some(&cause), event);
     }
 
     /// The journal was restored: a new life begins behind what it has, the shelf is what it is.

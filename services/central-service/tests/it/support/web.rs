@@ -56,7 +56,7 @@ pub(crate) async fn put(router: &Router, path: &str, body: &Value) -> Answer {
     ask(router, request.body(Body::from(body.to_string())).expect("a request")).await
 }
 
-async fn ask(router: &Router, request: Request<Body>) -> Answer {
+pub(crate) async fn ask(router: &Router, request: Request<Body>) -> Answer {
     let answer = router.clone().oneshot(request).await.expect("a router always answers");
     let (status, headers) = (answer.status(), answer.headers().clone());
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
