@@ -5,7 +5,11 @@ mod chain;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod drills;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod line;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
