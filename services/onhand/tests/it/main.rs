@@ -22,5 +22,3 @@ mod reservations;
 mod sagas;
 #[cfg(test)]
 mod storefront;
-#[cfg(test)]
-mod topic_loss;
