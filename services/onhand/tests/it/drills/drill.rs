@@ -50,11 +50,11 @@ impl Drill {
         let began = Instant::now();
         let chain = Chain::with(&STORES, &["central"], setup).await;
         let watch = Watch::open(&chain);
-        for store in STORES {
-            watch.sees(store, began, |sample| sample.is("fresh")).await;
-        }
         let drill =
             Self { name, watch, chain, load: None, answers: Vec::new(), began, _turn: turn };
+        for store in STORES {
+            drill.watch.sees(store, began, |sample| sample.is("fresh")).await;
+        }
         drill.say(format!("two stores fresh {} after the first process started", s(began)));
         drill
     }
@@ -154,6 +154,14 @@ impl Drill {
             digests.values().map(|digest| &digest[..8]).collect::<Vec<_>>().join(", "),
             s(self.began)
         ));
+    }
+}
+
+impl Drop for Drill {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.say(format!("failed after {}; the logs end with\n{}", s(self.began), self.chain.last_words()));
+        }
     }
 }
 
