@@ -1,6 +1,7 @@
 //! A chain of stores and a centre, and what must be true of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use reqwest::Client;
@@ -80,7 +81,8 @@ impl Chain {
         let mut centres = Vec::new();
         for id in centre_ids {
             let args = ["central", "--centre-id", id];
-            let args = [&args[..], &["--gap-grace-ms", "500", "--step-timeout-ms", "1500"]].concat();
+            let args =
+                [&args[..], &["--gap-grace-ms", "500", "--step-timeout-ms", "1500"]].concat();
             centres.push(start(id, &args, setup.centre_args).await);
         }
         Self { stores, centres, broker, lines, folder, client: Client::new() }
@@ -95,6 +97,19 @@ impl Chain {
     /// Folder of a store's journal.
     pub(crate) fn journal(&self, store: &str) -> std::path::PathBuf {
         self.folder.path().join(store)
+    }
+
+    /// The end of what each service logged.
+    pub(crate) fn last_words(&self) -> String {
+        let stores = self.stores.iter().map(|store| &store.service);
+        let mut words = String::new();
+        for service in stores.chain(&self.centres) {
+            let log = std::fs::read_to_string(&service.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines.len().saturating_sub(8);
+            writeln!(words, "{}:\n{}", service.log.display(), lines[end..].join("\n")).unwrap();
+        }
+        words
     }
 
     /// Deletes the database of the only centre and starts it anew.

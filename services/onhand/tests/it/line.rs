@@ -132,8 +132,8 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, flow: &mut watch::R
             return to.shutdown().await.unwrap_or_default();
         }
         if let Flow::Slow(bytes_per_second) = flow {
-            let share = f64::from(u32::try_from(count).unwrap()) / f64::from(bytes_per_second);
-            tokio::time::sleep(Duration::from_secs_f64(share)).await;
+            let bytes = Duration::from_secs(u64::try_from(count).unwrap());
+            tokio::time::sleep(bytes / bytes_per_second).await;
         }
     }
 }

@@ -47,7 +47,7 @@ impl Load {
             for till in 0..TILLS {
                 let till = Till {
                     store: store.id.clone(),
-                    name: format!("{}-{till}", store.id),
+                    name: format!("{}-{till}-{seed}", store.id),
                     url: format!("{}/api/commands/inventory/adjust", store.service.url),
                     client: Client::new(),
                     pause,

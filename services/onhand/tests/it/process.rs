@@ -52,7 +52,7 @@ pub(crate) struct Service {
     args: Vec<String>,
     /// More of its environment.
     pub(crate) env: Vec<(String, String)>,
-    log: PathBuf,
+    pub(crate) log: PathBuf,
     child: Child,
     pub(crate) url: String,
 }

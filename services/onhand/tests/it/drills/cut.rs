@@ -13,7 +13,8 @@ use crate::line::{Flow, Way};
 const DELIVERY: usize = 8_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_is_held_up_is_lagging_where_it_reported_and_then_stale_while_its_store_sells() {
+async fn a_relay_that_is_held_up_is_lagging_where_it_reported_and_then_stale_while_its_store_sells()
+{
     let mut drill = Drill::start("relay-held", &["north"]).await;
     for _ in 0..rounds(1, 5) {
         let slowed = Instant::now();

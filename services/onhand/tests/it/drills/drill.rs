@@ -50,8 +50,8 @@ impl Drill {
         let began = Instant::now();
         let chain = Chain::with(&STORES, &["central"], setup).await;
         let watch = Watch::open(&chain);
-        let drill =
-            Self { name, watch, chain, load: None, answers: Vec::new(), began, _turn: turn };
+        let (load, answers) = (None, Vec::new());
+        let drill = Self { name, watch, chain, load, answers, began, _turn: turn };
         for store in STORES {
             drill.watch.sees(store, began, |sample| sample.is("fresh")).await;
         }
@@ -137,9 +137,9 @@ impl Drill {
     /// Closes the tills and holds the chain to every promise.
     pub(super) async fn end(mut self) {
         self.close_tills().await;
-        let closed = Instant::now();
+        let checked = Instant::now();
         let digests = self.chain.converged().await;
-        let converged = s(closed);
+        let converged = s(checked);
         let acknowledged = each_answer_stands_once(&self.chain, &self.answers);
         for store in &self.chain.stores {
             let verified = verify(&self.chain.journal(&store.id));
@@ -148,7 +148,7 @@ impl Drill {
         let looked = self.watch.is_honest();
         self.say(format!(
             "{} answers, {acknowledged} events acknowledged, each stands once; chains verify; \
-             digests equal ({}) {converged} after the last sale; {looked} looks at the centre, \
+             digests equal ({}) within {converged}; {looked} looks at the centre, \
              none fresher than it was; {} in all",
             self.answers.len(),
             digests.values().map(|digest| &digest[..8]).collect::<Vec<_>>().join(", "),
@@ -160,12 +160,16 @@ impl Drill {
 impl Drop for Drill {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.say(format!("failed after {}; the logs end with\n{}", s(self.began), self.chain.last_words()));
+            self.say(format!(
+                "failed after {}; the logs end with\n{}",
+                s(self.began),
+                self.chain.last_words()
+            ));
         }
     }
 }
 
-/// Whether the long plan runs: more rounds.
+/// How often something is done: more often in the long plan.
 pub(super) fn rounds(short: usize, long: usize) -> usize {
     let plan = std::env::vars().find(|(name, _)| name == "ONHAND_DRILLS");
     if plan.is_some_and(|(_, plan)| plan == "long") { long } else { short }

@@ -9,6 +9,7 @@ mod clocks;
 mod cut;
 mod drill;
 mod frozen;
+mod pages;
 mod quiet;
 mod topics;
 mod watch;

@@ -72,7 +72,10 @@ async fn a_hole_that_retention_cut_while_the_centre_was_down_is_found_and_filled
         written_beyond(&kafka, behind + 100).await;
         let cut = cut(&kafka).await;
         assert!(cut > behind, "the cut has to lie behind what the centre can have read");
-        drill.say(format!("DeleteRecords cut off all {cut} records, {} of them unread", cut - behind));
+        drill.say(format!(
+            "DeleteRecords cut off all {cut} records, {} of them unread",
+            cut - behind
+        ));
         drill.sold(SALES_BETWEEN).await;
         let started = Instant::now();
         drill.chain.centres[0].start_again().await;
@@ -96,7 +99,8 @@ async fn a_broker_that_lost_its_disk_is_filled_again_by_stores_and_centre() {
         let lost = Instant::now();
         let after = cluster(&drill.chain.broker.address).await;
         assert_ne!(before, after);
-        drill.say(format!("cluster {before} is gone with its disk; {after} is in its place, empty"));
+        drill
+            .say(format!("cluster {before} is gone with its disk; {after} is in its place, empty"));
         drill.sold(SALES_BETWEEN).await;
         exists_again(&drill, EVENTS, lost).await;
         for store in STORES {
@@ -129,7 +133,10 @@ async fn command(drill: &Drill, sku: &str) {
         })
         .await;
     }
-    drill.say(format!("both stores answered a command that came by the centre, within {}", s(asked)));
+    drill.say(format!(
+        "both stores answered a command that came by the centre, within {}",
+        s(asked)
+    ));
 }
 
 fn admin(kafka: &str) -> AdminClient<DefaultClientContext> {

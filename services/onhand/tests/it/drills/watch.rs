@@ -72,6 +72,14 @@ impl Watch {
         Self { seen, asking, reading: Some(reading) }
     }
 
+    /// Looks at the journals no more: from now on, what the centre shows is not held to them.
+    pub(super) fn stop_reading(&mut self) {
+        self.seen.stop.store(true, Ordering::Relaxed);
+        if let Some(reading) = self.reading.take() {
+            reading.join().unwrap();
+        }
+    }
+
     /// Waits for an answer about a store that was asked for after a moment.
     pub(super) async fn sees(
         &self,
@@ -91,7 +99,8 @@ impl Watch {
     /// What was answered about a store to those who asked between two moments.
     pub(super) fn between(&self, store: &str, from: Instant, to: Instant) -> Vec<Sample> {
         let samples = self.seen.samples.lock().unwrap();
-        let within = |sample: &&Sample| sample.store == store && (from..=to).contains(&sample.asked);
+        let within =
+            |sample: &&Sample| sample.store == store && (from..=to).contains(&sample.asked);
         samples.iter().filter(within).cloned().collect()
     }
 
@@ -119,8 +128,7 @@ impl Watch {
         let samples = self.seen.samples.lock().unwrap();
         let (heads, still) = (self.seen.heads.lock().unwrap(), self.seen.still.lock().unwrap());
         for sample in samples.iter().filter(|sample| sample.is("fresh")) {
-            let stood =
-                still.iter().find(|(from, to)| *from <= sample.asked && sample.asked < *to);
+            let stood = still.iter().find(|(from, to)| *from <= sample.asked && sample.asked < *to);
             let computed = stood.map_or(sample.asked, |(_, to)| *to);
             let oldest = computed.checked_sub(STALE_AFTER + MARGIN).unwrap();
             let truth = &heads[&sample.store];
@@ -141,10 +149,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.asking.abort();
-        self.seen.stop.store(true, Ordering::Relaxed);
-        if let Some(reading) = self.reading.take() {
-            reading.join().unwrap();
-        }
+        self.stop_reading();
     }
 }
 
