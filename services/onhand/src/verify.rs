@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             output::say(&format!("head hash {}", head.hash));
             Ok(ExitCode::SUCCESS)
         }
-        Err(error @ journal::Error::Broken { .. }) => {
+        Err(error @ (journal::Error::Broken { .. } | journal::Error::Damaged { .. })) => {
             output::error(&error.to_string());
             Ok(ExitCode::FAILURE)
         }

@@ -53,6 +53,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Every event holds, and the file around them does not: what is looked up in it may be missed.
+    #[error(
+        "the journal is damaged, although its events hold: {}. Keep a copy of {}, then run: sqlite3 {} 'REINDEX; VACUUM'",
+        what.replace('\n', " "), path.display(), path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong, in SQLite's words.
+        what: String,
+    },
     /// The disk is full. Nothing was written.
     #[error("the disk is full")]
     Full,
@@ -130,6 +141,7 @@ impl Journal {
             return Err(Error::OtherStore { path: folder.to_owned(), found, wanted });
         }
         let head = read::walk(&connection, &identity, &mut replay)?;
+        require_sound(&connection, &path)?;
         // After a failed sync the log's end may be in the page cache only. Before anything is
         // acknowledged behind it, move it into the database and sync that.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -186,10 +198,22 @@ impl Journal {
 /// # Errors
 /// [`Error::Broken`] with the first sequence that does not hold, or what keeps it from being read.
 pub fn verify(folder: &Path) -> Result<(Identity, Head), Error> {
-    let connection = sqlite::open_read_only(&folder.join(DATABASE), SCHEMA)?;
+    let path = folder.join(DATABASE);
+    let connection = sqlite::open_read_only(&path, SCHEMA)?;
     let (identity, _) = read::identity(&connection)?;
     let head = read::walk(&connection, &identity, &mut |_| {})?;
+    require_sound(&connection, &path)?;
     Ok((identity, head))
+}
+
+/// The walk reads the events one after the other; a lookup takes other pages, whose damage it cannot see.
+fn require_sound(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let what = match sqlite::damage(connection) {
+        Ok(None) => return Ok(()),
+        Ok(Some(what)) => what,
+        Err(error) => error.to_string(),
+    };
+    Err(Error::Damaged { path: path.to_owned(), what })
 }
 
 fn broken(sequence: Sequence, reason: impl Into<String>) -> Error {
