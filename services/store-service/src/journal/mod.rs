@@ -55,8 +55,8 @@ pub enum Error {
     },
     /// Every event holds, and the file around them does not: what is looked up in it may be missed.
     #[error(
-        "the journal is damaged, although its events hold: {}. Keep a copy of {}, then run: sqlite3 {} 'REINDEX; VACUUM'",
-        what.replace('\n', " "), path.display(), path.display()
+        "the journal is damaged, although its events hold: {}. Keep a copy of {}, then {}",
+        what.replace('\n', " "), path.display(), damage_fix(what, path)
     )]
     Damaged {
         /// The file.
@@ -214,6 +214,15 @@ fn require_sound(connection: &Connection, path: &Path) -> Result<(), Error> {
         Err(error) => error.to_string(),
     };
     Err(Error::Damaged { path: path.to_owned(), what })
+}
+
+/// An index is made anew from its table; pages of the table itself are not.
+fn damage_fix(what: &str, path: &Path) -> String {
+    if what.contains(" index ") {
+        format!("run: sqlite3 {} REINDEX", path.display())
+    } else {
+        "put a backup in its place".to_owned()
+    }
 }
 
 fn broken(sequence: Sequence, reason: impl Into<String>) -> Error {

@@ -122,6 +122,13 @@ async fn judged(drill: &mut Drill, killed: &Killed, damage: &str) {
             let last = said.lines().last().unwrap_or_default();
             drill.say(format!("{damage}: refused: {last}"));
             assert!(last.contains("journal") && !last.contains("panicked"), "not clear: {said}");
+            if last.ends_with(" REINDEX") {
+                open(&killed.folder).execute_batch("REINDEX").unwrap();
+                drill.chain.store("north").start_again().await;
+                assert_eq!(head(&killed.folder).unwrap(), killed.head, "{damage}: not what it had");
+                drill.chain.store("north").kill();
+                drill.say(format!("{damage}: that was done, and it starts with all its events"));
+            }
             return;
         }
         Outcome::Started(head) if head < killed.head => {
