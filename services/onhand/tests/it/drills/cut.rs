@@ -24,7 +24,8 @@ async fn a_relay_that_is_held_up_is_lagging_where_it_reported_and_then_stale_whi
             "north took a delivery of {DELIVERY} items behind a line of 150 kB/s, 2xx"
         ));
         let lagging = drill.watch.sees("north", slowed, |sample| sample.is("lagging")).await;
-        assert_eq!(lagging.lag, lagging.head - lagging.applied, "{lagging:?}");
+        // Behind a hole in one partition, events of others may be there already.
+        assert!((1..=lagging.head - lagging.applied).contains(&lagging.lag), "{lagging:?}");
         drill.say(format!(
             "north is lagging by {} events {:.2} s later",
             lagging.lag,
