@@ -156,6 +156,16 @@ pub fn open_read_only(path: &Path, schema: Schema) -> Result<Connection, Error> 
     Ok(connection)
 }
 
+/// Reads all of a database and gives the first thing that is wrong with it: pages, the order of rows,
+/// what an index has and its table has not. Some 2 s for a million rows.
+///
+/// # Errors
+/// What SQLite said, when it could not even look.
+pub fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
 /// Whether an error says that the disk is full: refused for certain, and it may pass.
 #[must_use]
 pub fn is_full(error: &rusqlite::Error) -> bool {

@@ -1,11 +1,13 @@
 //! A chain of stores and a centre, and what must be true of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use reqwest::Client;
 use serde_json::Value;
 
+use crate::line::Line;
 use crate::process::{Broker, Service, eventually, free_port, onhand};
 
 pub(crate) struct Store {
@@ -18,8 +20,23 @@ pub(crate) struct Chain {
     pub(crate) stores: Vec<Store>,
     pub(crate) centres: Vec<Service>,
     pub(crate) broker: Broker,
+    /// Lines of services that reach the broker by one of their own.
+    pub(crate) lines: BTreeMap<String, Line>,
     folder: tempfile::TempDir,
     client: Client,
+}
+
+/// What is special about a chain.
+#[derive(Default)]
+pub(crate) struct Setup<'a> {
+    /// More flags of every store.
+    pub(crate) store_args: &'a [&'a str],
+    /// More flags of every centre.
+    pub(crate) centre_args: &'a [&'a str],
+    /// Services that reach the broker by a line of their own.
+    pub(crate) lines: &'a [&'a str],
+    /// More environment, by service.
+    pub(crate) env: BTreeMap<String, Vec<(String, String)>>,
 }
 
 /// An item as both sides tell it: quantity, units reserved, version.
@@ -33,33 +50,66 @@ impl Chain {
 
     /// Stores and several centres, which give a store a second and a half to answer.
     pub(crate) async fn with_centres(ids: &[&str], centre_ids: &[&str]) -> Self {
+        Self::with(ids, centre_ids, &Setup::default()).await
+    }
+
+    /// The same, and something special about it.
+    pub(crate) async fn with(ids: &[&str], centre_ids: &[&str], setup: &Setup<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let broker = Broker::start(&folder.path().join("kafka"));
-        let kafka = broker.address.clone();
+        let ports: Vec<_> = setup.lines.iter().map(|id| (*id, free_port(), free_port())).collect();
+        let listeners = ports.iter().map(|(_, behind, front)| (*behind, *front)).collect();
+        let broker = Broker::start(&folder.path().join("kafka"), listeners);
+        let mut lines = BTreeMap::new();
+        for (id, behind, front) in ports {
+            lines.insert(id.to_owned(), Line::open(front, behind).await);
+        }
+        let start = async |id: &str, args: &[&str], more: &[&str]| {
+            let kafka = lines.get(id).map_or(&broker.address, |line| &line.address);
+            let data = folder.path().join(id);
+            let place = ["--kafka", kafka, "--data-dir", data.to_str().unwrap()];
+            let args = [args, &place[..], more].concat();
+            let env = setup.env.get(id).cloned().unwrap_or_default();
+            let log = folder.path().join(format!("{id}.log"));
+            Service::start_in(&args, env, free_port(), &log).await
+        };
         let mut stores = Vec::new();
         for id in ids {
-            let data = folder.path().join(id);
-            let args = ["store", "--store-id", id, "--kafka", &kafka, "--heartbeat-ms", "200"];
-            let args = [&args[..], &["--data-dir", data.to_str().unwrap()]].concat();
-            let log = folder.path().join(format!("{id}.log"));
-            let service = Service::start(&args, free_port(), &log).await;
+            let args = ["store", "--store-id", id, "--heartbeat-ms", "200"];
+            let service = start(id, &args, setup.store_args).await;
             stores.push(Store { id: (*id).to_owned(), service });
         }
         let mut centres = Vec::new();
         for id in centre_ids {
-            let data = folder.path().join(id);
-            let args = ["central", "--centre-id", id, "--kafka", &kafka];
-            let rest = ["--gap-grace-ms", "500", "--step-timeout-ms", "1500", "--data-dir"];
-            let args = [&args[..], &rest, &[data.to_str().unwrap()]].concat();
-            let log = folder.path().join(format!("{id}.log"));
-            centres.push(Service::start(&args, free_port(), &log).await);
+            let args = ["central", "--centre-id", id];
+            let args =
+                [&args[..], &["--gap-grace-ms", "500", "--step-timeout-ms", "1500"]].concat();
+            centres.push(start(id, &args, setup.centre_args).await);
         }
-        Self { stores, centres, broker, folder, client: Client::new() }
+        Self { stores, centres, broker, lines, folder, client: Client::new() }
+    }
+
+    /// A store by its name.
+    pub(crate) fn store(&mut self, id: &str) -> &mut Service {
+        let store = self.stores.iter_mut().find(|store| store.id == id);
+        &mut store.unwrap().service
     }
 
     /// Folder of a store's journal.
     pub(crate) fn journal(&self, store: &str) -> std::path::PathBuf {
         self.folder.path().join(store)
+    }
+
+    /// The end of what each service logged.
+    pub(crate) fn last_words(&self) -> String {
+        let stores = self.stores.iter().map(|store| &store.service);
+        let mut words = String::new();
+        for service in stores.chain(&self.centres) {
+            let log = std::fs::read_to_string(&service.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines.len().saturating_sub(8);
+            writeln!(words, "{}:\n{}", service.log.display(), lines[end..].join("\n")).unwrap();
+        }
+        words
     }
 
     /// Deletes the database of the only centre and starts it anew.

@@ -34,23 +34,34 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts the tills of all stores. `seed` decides what they sell.
+    /// Starts the tills of all stores, as fast as they are answered. `seed` decides what they sell.
     pub(crate) fn start(chain: &Chain, seed: u64) -> Self {
+        Self::at_pace(chain, seed, Duration::ZERO)
+    }
+
+    /// The same, with a pause between sales.
+    pub(crate) fn at_pace(chain: &Chain, seed: u64, pause: Duration) -> Self {
         let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut tills = JoinSet::new();
         for store in &chain.stores {
             for till in 0..TILLS {
                 let till = Till {
                     store: store.id.clone(),
-                    name: format!("{}-{till}", store.id),
+                    name: format!("{}-{till}-{seed}", store.id),
                     url: format!("{}/api/commands/inventory/adjust", store.service.url),
                     client: Client::new(),
+                    pause,
                     random: fastrand::Rng::with_seed(seed + u64::try_from(till).unwrap()),
                 };
                 tills.spawn(till.work(Arc::clone(&stop), Arc::clone(&answers)));
             }
         }
         Self { tills, stop, answers }
+    }
+
+    /// Answers the tills got so far.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// Waits until the tills got this many more answers.
@@ -74,6 +85,7 @@ struct Till {
     name: String,
     url: String,
     client: Client,
+    pause: Duration,
     random: fastrand::Rng,
 }
 
@@ -83,6 +95,9 @@ impl Till {
         for number in 0_u64.. {
             if stop.load(Ordering::Relaxed) {
                 break;
+            }
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
             }
             let command = format!("{}-{number}", self.name);
             let sku = format!("SKU-{}", self.random.usize(0..SKUS));
@@ -136,7 +151,7 @@ impl Till {
 }
 
 /// Holds the journals to what the tills were told: every acknowledged command is there exactly once,
-/// as it was told, and no event is there that nobody asked for.
+/// as it was told, and no event of their items is there that nobody asked for.
 ///
 /// Gives the number of acknowledged events.
 pub(crate) fn each_answer_stands_once(chain: &Chain, answers: &[Answered]) -> usize {
@@ -163,8 +178,8 @@ pub(crate) fn each_answer_stands_once(chain: &Chain, answers: &[Answered]) -> us
 /// Sequence and delta of each command's events.
 fn events(journal: &Path) -> BTreeMap<String, Vec<(i64, i64)>> {
     let database = open(journal);
-    let mut statement =
-        database.prepare("SELECT cause, sequence, data ->> 'delta' FROM events").unwrap();
+    let sql = "SELECT cause, sequence, data ->> 'delta' FROM events WHERE sku LIKE 'SKU-%'";
+    let mut statement = database.prepare(sql).unwrap();
     let mut events: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
     let rows = statement
         .query_map([], |row| Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?))))

@@ -5,7 +5,11 @@ mod chain;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod drills;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod line;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
@@ -18,5 +22,3 @@ mod reservations;
 mod sagas;
 #[cfg(test)]
 mod storefront;
-#[cfg(test)]
-mod topic_loss;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,9 @@ pub(crate) fn free_ports(count: u16) -> u16 {
 /// A running `onhand`, killed when dropped.
 pub(crate) struct Service {
     args: Vec<String>,
-    log: PathBuf,
+    /// More of its environment.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) log: PathBuf,
     child: Child,
     pub(crate) url: String,
 }
@@ -58,11 +60,21 @@ pub(crate) struct Service {
 impl Service {
     /// Starts a command that listens; waits until it answers.
     pub(crate) async fn start(args: &[&str], port: u16, log: &Path) -> Self {
+        Self::start_in(args, Vec::new(), port, log).await
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) async fn start_in(
+        args: &[&str],
+        env: Vec<(String, String)>,
+        port: u16,
+        log: &Path,
+    ) -> Self {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         args.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
         let url = format!("http://127.0.0.1:{port}");
-        let child = spawn(&args, log);
-        let mut service = Self { args, log: log.to_owned(), child, url };
+        let child = spawn(&args, &env, log);
+        let mut service = Self { args, env, log: log.to_owned(), child, url };
         service.ready().await;
         service
     }
@@ -70,8 +82,7 @@ impl Service {
     /// SIGKILL, then the same command again.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.args, &self.log);
-        self.ready().await;
+        self.start_again().await;
     }
 
     /// SIGKILL: no destructor runs, no buffer is flushed.
@@ -82,23 +93,70 @@ impl Service {
 
     /// Starts the same command again.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(&self.args, &self.log);
+        self.child = spawn(&self.args, &self.env, &self.log);
         self.ready().await;
     }
 
+    /// Starts the same command again; waits until it answers, or has refused to start and said why.
+    pub(crate) async fn try_again(&mut self) -> Result<(), String> {
+        let logged = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+        self.child = spawn(&self.args, &self.env, &self.log);
+        self.answers().await.map_err(|_status| {
+            let log = std::fs::read(&self.log).unwrap();
+            String::from_utf8_lossy(&log[usize::try_from(logged).unwrap()..]).into_owned()
+        })
+    }
+
+    /// SIGSTOP: it stands still, with its memory and its connections.
+    pub(crate) fn freeze(&self) {
+        freeze(self.child.id());
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        thaw(self.child.id());
+    }
+
     async fn ready(&mut self) {
+        if let Err(status) = self.answers().await {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            panic!("the service ended with {status}:\n{log}");
+        }
+    }
+
+    async fn answers(&mut self) -> Result<(), ExitStatus> {
         let url = format!("{}/livez", self.url);
-        let log = self.log.clone();
         let child = std::cell::RefCell::new(&mut self.child);
         eventually("the service answers", async || {
             if let Some(status) = child.borrow_mut().try_wait().unwrap() {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                panic!("the service ended with {status}:\n{log}");
+                return Some(Err(status));
             }
-            reqwest::get(&url).await.ok()
+            reqwest::get(&url).await.ok().map(|_| Ok(()))
         })
-        .await;
+        .await
     }
+}
+
+/// SIGSTOP, and waits until it took.
+pub(crate) fn freeze(process: u32) {
+    signal("-STOP", process);
+    let stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    };
+    while !stopped() {
+        std::thread::yield_now();
+    }
+}
+
+/// SIGCONT.
+pub(crate) fn thaw(process: u32) {
+    signal("-CONT", process);
+}
+
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").arg(name).arg(process.to_string()).status().unwrap();
+    assert!(sent.success(), "kill {name} {process}");
 }
 
 impl Drop for Service {
@@ -109,10 +167,11 @@ impl Drop for Service {
     }
 }
 
-fn spawn(args: &[String], log: &Path) -> Child {
+fn spawn(args: &[String], env: &[(String, String)], log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
     onhand()
         .args(args)
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
@@ -146,13 +205,16 @@ pub(crate) fn onhand() -> Command {
 pub(crate) struct Broker {
     port: u16,
     folder: PathBuf,
+    /// More ports it serves on, each with the one it names to who comes that way.
+    listeners: Vec<(u16, u16)>,
     pub(crate) address: String,
 }
 
 impl Broker {
-    pub(crate) fn start(folder: &Path) -> Self {
-        let mut broker =
-            Self { port: free_port(), folder: folder.to_owned(), address: String::new() };
+    /// Starts one that serves on more ports than its own.
+    pub(crate) fn start(folder: &Path, listeners: Vec<(u16, u16)>) -> Self {
+        let (port, folder) = (free_port(), folder.to_owned());
+        let mut broker = Self { port, folder, listeners, address: String::new() };
         broker.address = broker.script("start");
         broker
     }
@@ -165,6 +227,18 @@ impl Broker {
         self.script("start");
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        std::fs::read_to_string(self.folder.join("node1/pid")).unwrap().trim().parse().unwrap()
+    }
+
+    /// Ends it and destroys all it had; what starts anew is another cluster at the same address.
+    pub(crate) fn lose_disk(&self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.folder).unwrap();
+        self.start_again();
+    }
+
     fn script(&self, verb: &str) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka");
         let output = Command::new(script)
@@ -172,6 +246,9 @@ impl Broker {
             .args(["--port", &self.port.to_string()])
             .arg("--dir")
             .arg(&self.folder)
+            .args(self.listeners.iter().flat_map(|(port, advertised)| {
+                ["--extra-listener".to_owned(), format!("{port}:{advertised}")]
+            }))
             .stdin(Stdio::null())
             .output()
             .unwrap();

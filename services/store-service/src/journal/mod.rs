@@ -71,6 +71,17 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Every event holds, and the file around them does not: what is looked up in it may be missed.
+    #[error(
+        "the journal is damaged, although its events hold: {}. Keep a copy of {}, then {}",
+        what.replace('\n', " "), path.display(), damage_fix(what, path)
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong, in SQLite's words.
+        what: String,
+    },
     /// The disk is full. Nothing was written.
     #[error("the disk is full")]
     Full,
@@ -164,6 +175,7 @@ impl Journal {
             return Err(Error::OtherStore { path: folder.to_owned(), found, wanted });
         }
         let (lineage, head) = read::walk(&connection, &state, &mut replay)?;
+        require_sound(&connection, &path)?;
         // After a failed sync the log's end may be in the page cache only. Before anything is
         // acknowledged behind it, move it into the database and sync that.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -262,7 +274,27 @@ fn walk(file: &Path, visit: &mut dyn FnMut(&RecordedEvent)) -> Result<(Identity,
     let connection = sqlite::open_read_only(file, SCHEMA)?;
     let state = read::state(&connection)?;
     let (lineage, head) = read::walk(&connection, &state, visit)?;
+    require_sound(&connection, file)?;
     Ok((Identity { store: state.store, lineage }, head))
+}
+
+/// The walk reads the events one after the other; a lookup takes other pages, whose damage it cannot see.
+fn require_sound(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let what = match sqlite::damage(connection) {
+        Ok(None) => return Ok(()),
+        Ok(Some(what)) => what,
+        Err(error) => error.to_string(),
+    };
+    Err(Error::Damaged { path: path.to_owned(), what })
+}
+
+/// An index is made anew from its table; pages of the table itself are not.
+fn damage_fix(what: &str, path: &Path) -> String {
+    if what.contains(" index ") {
+        format!("run: sqlite3 {} REINDEX", path.display())
+    } else {
+        "put a backup in its place, or move it away and run onhand store recover".to_owned()
+    }
 }
 
 fn broken(sequence: Sequence, reason: impl Into<String>) -> Error {
