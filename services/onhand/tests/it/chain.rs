@@ -188,6 +188,14 @@ impl Chain {
         }
     }
 
+    /// A metric of a service; 0 where it has none.
+    pub(crate) async fn metric(&self, url: &str, name: &str) -> u64 {
+        let text = self.client.get(format!("{url}/metrics")).send().await.unwrap();
+        let text = text.text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
     pub(crate) async fn get(&self, url: &str) -> Option<Value> {
         let response = self.client.get(url).send().await.ok()?;
         serde_json::from_str(&response.text().await.ok()?).ok()
@@ -211,4 +219,12 @@ pub(crate) fn open(journal: &Path) -> rusqlite::Connection {
 /// Runs `onhand verify` on a journal.
 pub(crate) fn verify(journal: &Path) -> std::process::Output {
     onhand().arg("verify").arg("--data-dir").arg(journal).output().unwrap()
+}
+
+/// Runs `onhand store recover` on a store's folder.
+pub(crate) fn recover(chain: &Chain, store: &str, more: &[&str]) -> std::process::Output {
+    let mut command = onhand();
+    command.args(["--log", "warn", "store", "recover", "--store-id", store]);
+    command.args(["--kafka", &chain.broker.address]).args(more);
+    command.arg("--data-dir").arg(chain.journal(store)).output().unwrap()
 }

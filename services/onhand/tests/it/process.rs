@@ -117,6 +117,16 @@ impl Service {
         thaw(self.child.id());
     }
 
+    /// Waits until it does its job: a store, until its journal is known to be whole.
+    pub(crate) async fn opened(&self) {
+        let url = format!("{}/readyz", self.url);
+        eventually("the service is ready", async || {
+            let answer = reqwest::get(&url).await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
     async fn ready(&mut self) {
         if let Err(status) = self.answers().await {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
