@@ -113,8 +113,10 @@ async fn judged(drill: &mut Drill, killed: &Killed, damage: &str) {
     };
     // By a heartbeat of this life, not of one before.
     let shown = async |state: &str| {
-        let is_new = |age_ms: u64| Duration::from_millis(age_ms) < started.elapsed();
-        let wanted = |one: &Sample| one.is(state) && one.age_ms.is_some_and(is_new);
+        let wanted = |one: &Sample| {
+            let age = one.age_ms.map(Duration::from_millis);
+            one.is(state) && age.is_some_and(|age| age < one.answered - started)
+        };
         drill.watch.sees("north", started, wanted).await
     };
     match outcome {
