@@ -12,8 +12,9 @@ use shared_events::wire::{
     Undecodable, dead_letter, decode_event, decode_heartbeat, decode_policy, header,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use crate::arrivals::Arrivals;
 use crate::metrics::Metrics;
 use crate::projection::Batch;
 use crate::projector::Batches;
@@ -23,6 +24,9 @@ use crate::projector::Batches;
 const RECORDS_PER_BATCH: usize = 8_192;
 /// How often a quiet broker lets the thread look whether it should stop.
 const POLL_FOR: Duration = Duration::from_millis(100);
+/// How often the broker is asked where the heartbeats end: by so much a heartbeat may be taken for older
+/// than it is.
+const ASK_END_EVERY: Duration = Duration::from_millis(200);
 
 /// The reader of all stores' topics.
 #[derive(Debug)]
@@ -58,10 +62,10 @@ pub struct Session {
     behind: Option<BTreeMap<(Kind, i32), Offset>>,
     /// How far reading came.
     reached: BTreeMap<(Kind, i32), Offset>,
-    /// Heartbeats from here on are live.
-    live_from: Offset,
-    /// Everything that had arrived by then has been handed on: what comes now arrived after it.
-    drained: Instant,
+    /// Asks where the heartbeats' partition ends.
+    ends: Box<dyn Subscriber>,
+    /// Which heartbeats are live, and since when at the most.
+    arrivals: Arrivals,
     cluster_id: String,
     /// Where each partition was started, until a first batch carries that to the database: positions
     /// of another cluster, or of a topic since recreated, must not be taken for positions of this one.
@@ -124,7 +128,7 @@ impl Intake {
             warn!(cluster_id, "this is another cluster than before; reading it from the start");
             self.positions.clear();
         }
-        let drained = Instant::now();
+        let asked = Instant::now();
         let mut from = Vec::new();
         let (mut behind, mut starts) = (BTreeMap::new(), BTreeMap::new());
         let mut live_from = Offset(0);
@@ -146,14 +150,14 @@ impl Intake {
         }
         Ok(Session {
             subscriber: self.log.subscriber(&from)?,
+            ends: self.log.subscriber(&[])?,
             events: events.name,
             heartbeats: heartbeats.name,
             policies: policies.name,
             dead_letters: dead_letters.name,
             behind: Some(behind),
             reached: starts,
-            live_from,
-            drained,
+            arrivals: Arrivals::new(asked, live_from),
             cluster_id,
             start: Some(from),
             failed: None,
@@ -189,9 +193,10 @@ impl Intake {
         if let Some(error) = session.failed.take() {
             return Err(error);
         }
+        session.ask_end();
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(Kind, i32), Offset> = BTreeMap::new();
-        let Session { subscriber, live_from, drained, .. } = session;
+        let Session { subscriber, arrivals, .. } = session;
         let (events, policies) = (&session.events, &session.policies);
         let dead_letters = &session.dead_letters;
         let metrics = &self.metrics;
@@ -209,7 +214,7 @@ impl Intake {
                     decode_event(&received.record).map(|event| batch.events.push(event))
                 }
                 Kind::Heartbeats => decode_heartbeat(&received.record).map(|heartbeat| {
-                    let arrived = (received.offset >= *live_from).then_some(*drained);
+                    let arrived = arrivals.at_the_earliest(received.offset);
                     batch.heartbeats.push((heartbeat, arrived));
                 }),
                 Kind::Policies => {
@@ -230,10 +235,6 @@ impl Intake {
             }
         });
         session.reached.extend(&reached);
-        // A full poll may have left something behind.
-        if polled.as_ref().is_ok_and(|count| *count < RECORDS_PER_BATCH) {
-            session.drained = Instant::now();
-        }
         batch.caught_up = session.has_caught_up();
         if reached.is_empty() && !batch.caught_up {
             return polled.map(|_| None);
@@ -266,6 +267,19 @@ impl Session {
             high.0.saturating_sub(next)
         });
         left.sum::<i64>().unsigned_abs()
+    }
+
+    /// Asks the broker where the heartbeats end, now and then. Without an answer nothing that comes is
+    /// taken for newer than the last one.
+    fn ask_end(&mut self) {
+        let asked = Instant::now();
+        if self.arrivals.last_told().elapsed() < ASK_END_EVERY {
+            return;
+        }
+        match self.ends.end(&self.heartbeats, 0) {
+            Ok(end) => self.arrivals.told(asked, end),
+            Err(error) => debug!(%error, "the broker does not say where the heartbeats end"),
+        }
     }
 
     fn topic(&self, kind: Kind) -> &str {
@@ -306,6 +320,6 @@ fn bury(topic: &str, received: &Received<'_>, reason: &str) -> Publication {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("live_from", &self.live_from).finish_non_exhaustive()
+        f.debug_struct("Session").field("arrivals", &self.arrivals).finish_non_exhaustive()
     }
 }

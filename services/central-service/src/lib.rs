@@ -17,6 +17,7 @@
 
 pub mod api;
 pub mod app;
+pub mod arrivals;
 mod clock;
 pub mod commitments;
 pub mod config;

@@ -250,6 +250,14 @@ impl Subscriber for MemorySubscriber {
         }
         Ok(taken.len())
     }
+
+    fn end(&mut self, topic: &str, partition: i32) -> Result<Offset, Error> {
+        let topics = self.log.shared.topics();
+        let found = topics.get(topic).zip(usize::try_from(partition).ok());
+        let found = found.and_then(|(partitions, place)| partitions.get(place));
+        let found = found.ok_or_else(|| Error::TopicMissing(topic.to_owned()))?;
+        Ok(offset(found.records.len()))
+    }
 }
 
 /// A delayed delivery is tried again after this, since no write will announce it.

@@ -192,4 +192,12 @@ pub trait Subscriber: Send {
         timeout: Duration,
         receive: &mut dyn FnMut(Received<'_>),
     ) -> Result<usize, Error>;
+
+    /// Where the next record of any partition will be written, by the broker's answer to a question asked
+    /// now: what lies at it or beyond was written after this call. Waits a second at most. It may queue
+    /// behind a waiting poll of the same subscriber, so ask one that reads nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] without an answer, [`Error::TopicMissing`].
+    fn end(&mut self, topic: &str, partition: i32) -> Result<Offset, Error>;
 }

@@ -13,6 +13,9 @@ use tracing::{debug, warn};
 use super::{KafkaConfig, translate};
 use crate::port::{Error, Offset, Position, Received, Subscriber};
 
+/// How long the end of a partition is waited for.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
 pub(super) struct KafkaSubscriber {
     brokers: String,
     consumer: BaseConsumer,
@@ -67,6 +70,12 @@ impl Subscriber for KafkaSubscriber {
             wait = Duration::ZERO;
         }
         Ok(count)
+    }
+
+    fn end(&mut self, topic: &str, partition: i32) -> Result<Offset, Error> {
+        let asked = self.consumer.fetch_watermarks(topic, partition, END_WITHIN);
+        let (_, high) = asked.map_err(|error| translate(&self.brokers, &error))?;
+        Ok(Offset(high))
     }
 }
 

@@ -67,7 +67,7 @@ promises! {
         reading_starts_exactly_at_the_position,
         only_the_partitions_asked_for_are_read,
         a_poll_gives_no_more_than_asked_for,
-        silence_is_no_error,
+        what_lies_beyond_an_end_was_written_after_it_was_asked_for, silence_is_no_error,
         a_waiting_reader_gets_what_is_written_later,
         readers_do_not_disturb_each_other,
         a_position_beyond_the_end_is_lost,

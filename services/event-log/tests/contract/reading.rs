@@ -55,6 +55,19 @@ pub(crate) fn a_poll_gives_no_more_than_asked_for(adapter: Adapter) {
     });
 }
 
+pub(crate) fn what_lies_beyond_an_end_was_written_after_it_was_asked_for(adapter: Adapter) {
+    let bench = ten(adapter);
+    let mut asker = bench.log().subscriber(&[]).unwrap();
+    let topic = bench.topics[0].name.clone();
+    let end = asker.end(&topic, 0).unwrap();
+    assert_eq!(end, bench.log().extents(&bench.topics[0]).unwrap()[0].high);
+    bench.publish(&[bench.record("k", "later")]);
+    let read = bench.read(&bench.beginning());
+    let later = read.iter().filter(|delivery| delivery.offset >= end);
+    assert!(values(&later.cloned().collect::<Vec<_>>()).iter().all(|value| value == "later"));
+    assert!(asker.end(&topic, 0).unwrap() > end);
+}
+
 pub(crate) fn silence_is_no_error(adapter: Adapter) {
     let bench = adapter.bench(&[2]);
     let mut subscriber = bench.log().subscriber(&bench.beginning()).unwrap();

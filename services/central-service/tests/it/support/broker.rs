@@ -3,7 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use event_log::{Error, EventLog, Extent, MemoryLog, Position, Publisher, Received, Subscriber};
+use event_log::{
+    Error, EventLog, Extent, MemoryLog, Offset, Position, Publisher, Received, Subscriber,
+};
 use shared_events::topic::TopicSpec;
 
 /// Where a [`Moving`] broker points now.
@@ -100,5 +102,9 @@ impl Subscriber for Failing {
         let delivered = self.subscriber.poll(max_records.min(5), timeout, receive)?;
         self.failed = delivered > 0;
         if self.failed { Err(Error::PositionLost) } else { Ok(0) }
+    }
+
+    fn end(&mut self, topic: &str, partition: i32) -> Result<Offset, Error> {
+        self.subscriber.end(topic, partition)
     }
 }

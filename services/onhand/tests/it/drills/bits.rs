@@ -131,8 +131,10 @@ async fn judged(drill: &mut Drill, killed: &Killed, damage: &str) {
     let ready = started.elapsed();
     assert_eq!(head(&killed.folder).unwrap(), killed.head, "{damage}: not what it had");
     // By a heartbeat of this life, not of one before.
-    let is_new = |age_ms: u64| Duration::from_millis(age_ms) < started.elapsed();
-    let wanted = |one: &Sample| one.is("fresh") && one.age_ms.is_some_and(is_new);
+    let wanted = |one: &Sample| {
+        let age = one.age_ms.map(Duration::from_millis);
+        one.is("fresh") && age.is_some_and(|age| age < one.answered - started)
+    };
     drill.watch.sees("north", started, wanted).await;
     drill.say(format!(
         "{damage}: it has all {} events, {came_back} of them from the broker, {:.2} s after it started",
