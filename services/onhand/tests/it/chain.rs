@@ -228,3 +228,10 @@ pub(crate) fn recover(chain: &Chain, store: &str, more: &[&str]) -> std::process
     command.args(["--kafka", &chain.broker.address]).args(more);
     command.arg("--data-dir").arg(chain.journal(store)).output().unwrap()
 }
+
+/// Runs `onhand verify` on a store's journal and what a centre shows of it.
+pub(crate) fn verify_at(chain: &Chain, store: &str, central: &str) -> std::process::Output {
+    let mut command = onhand();
+    command.arg("verify").arg("--data-dir").arg(chain.journal(store));
+    command.args(["--central", central]).output().unwrap()
+}

@@ -107,6 +107,20 @@ impl Service {
         })
     }
 
+    /// More flags from the next start on.
+    pub(crate) fn also(&mut self, flags: &[&str]) {
+        self.args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
+    /// Waits until it ends by itself, which must be with an error; gives its last words.
+    pub(crate) async fn ended(&mut self) -> String {
+        let child = std::cell::RefCell::new(&mut self.child);
+        let status = eventually("it ends", async || child.borrow_mut().try_wait().unwrap()).await;
+        assert!(!status.success(), "it ended with {status}");
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        log.lines().last().unwrap_or_default().to_owned()
+    }
+
     /// SIGSTOP: it stands still, with its memory and its connections.
     pub(crate) fn freeze(&self) {
         freeze(self.child.id());

@@ -53,7 +53,9 @@ pub enum Error {
     #[error(transparent)]
     Open(#[from] sqlite::Error),
     /// A row is not what was once written.
-    #[error("the journal is broken at sequence {sequence}: {reason}")]
+    #[error(
+        "the journal is broken at sequence {sequence}: {reason}. Keep a copy, then put a backup in its place, or move it away and run onhand store recover"
+    )]
     Broken {
         /// The first sequence that does not hold.
         sequence: Sequence,

@@ -9,6 +9,7 @@ mod clocks;
 mod cut;
 mod drill;
 mod frozen;
+mod lives;
 mod pages;
 mod quiet;
 mod topics;

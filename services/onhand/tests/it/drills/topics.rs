@@ -163,7 +163,7 @@ async fn exists_again(drill: &Drill, topic: &str, since: Instant) {
 }
 
 /// Records that were ever written to the events topic.
-async fn written(kafka: &str) -> i64 {
+pub(super) async fn written(kafka: &str) -> i64 {
     let log = KafkaLog::new(KafkaConfig::new(kafka));
     tokio::task::spawn_blocking(move || {
         let topic = Topics::new("", DEFAULT_PARTITIONS).stock_events();
@@ -178,7 +178,7 @@ async fn written_beyond(kafka: &str, records: i64) {
 }
 
 /// Deletes every record of the events topic; gives how many were ever written.
-async fn cut(kafka: &str) -> i64 {
+pub(super) async fn cut(kafka: &str) -> i64 {
     let mut list = TopicPartitionList::new();
     for partition in 0..DEFAULT_PARTITIONS {
         list.add_partition_offset(EVENTS, partition, Offset::End).unwrap();
