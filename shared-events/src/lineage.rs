@@ -46,6 +46,12 @@ impl Lineage {
         self.current
     }
 
+    /// The first sequence: what lies before it is in no journal any more.
+    #[must_use]
+    pub fn first(&self) -> Sequence {
+        self.before.first().unwrap_or(&self.current).from
+    }
+
     /// Whether there was no other life before, and nothing is missing in front of it.
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -73,6 +79,34 @@ impl Lineage {
         let all = || self.before.iter().copied().chain([self.current]);
         let ends = all().skip(1).map(|next| Sequence::new(next.from.get().saturating_sub(1)));
         all().zip(ends.chain([head]))
+    }
+
+    /// The same without a life that wrote nothing up to `head`; `None` when none did.
+    #[must_use]
+    pub fn written(&self, head: Sequence) -> Option<Self> {
+        if self.current.from <= head {
+            return Some(self.clone());
+        }
+        let mut before = self.before.clone();
+        let current = before.pop()?;
+        Some(Self { before, current })
+    }
+
+    /// The last sequence that a journal with these lives and another one, each up to its head, have from
+    /// the same life, as all before it.
+    #[must_use]
+    pub fn shared_through(&self, head: Sequence, other: &Self, its_head: Sequence) -> Sequence {
+        let mut through = Sequence::ZERO;
+        for ((life, end), (its, its_end)) in self.lives(head).zip(other.lives(its_head)) {
+            if life != its {
+                break;
+            }
+            through = end.min(its_end);
+            if end != its_end {
+                break;
+            }
+        }
+        through
     }
 
     /// The epoch in which a sequence was written; `None` in front of the first life.
@@ -153,6 +187,35 @@ mod tests {
         let mut empty = Lineage::new(Epoch::new(1), Sequence::new(1));
         empty.begin(Epoch::new(2), Sequence::ZERO).unwrap();
         assert_eq!(empty, lineage(&[(2, 1)]).unwrap());
+    }
+
+    #[test]
+    fn a_life_that_wrote_nothing_is_not_among_those_that_did() {
+        let known = lineage(&[(1, 1), (3, 501)]).unwrap();
+        assert_eq!(known.written(Sequence::new(501)), Some(known.clone()));
+        assert_eq!(known.written(Sequence::new(500)), lineage(&[(1, 1)]).ok());
+        assert_eq!(lineage(&[(3, 1)]).unwrap().written(Sequence::ZERO), None);
+    }
+
+    #[test]
+    fn two_journals_share_what_the_same_lives_wrote() {
+        #[track_caller]
+        fn check(one: (&[(u64, u64)], u64), other: (&[(u64, u64)], u64), expected: u64) {
+            let [(one, head), (other, its_head)] =
+                [one, other].map(|(lives, head)| (lineage(lives).unwrap(), Sequence::new(head)));
+            let shared = [
+                one.shared_through(head, &other, its_head),
+                other.shared_through(its_head, &one, head),
+            ];
+            assert_eq!(shared.map(Sequence::get), [expected; 2]);
+        }
+        check((&[(1, 1)], 450), (&[(1, 1)], 500), 450);
+        check((&[(1, 1)], 450), (&[(1, 1), (2, 501)], 510), 450);
+        check((&[(1, 1), (3, 501)], 500), (&[(1, 1), (2, 501)], 510), 500);
+        check((&[(1, 1), (2, 401)], 450), (&[(1, 1), (3, 421)], 500), 400);
+        check((&[(4, 501)], 600), (&[(4, 501)], 700), 600);
+        check((&[(4, 501)], 600), (&[(1, 1)], 700), 0);
+        check((&[(1, 1)], 0), (&[(1, 1)], 700), 0);
     }
 
     #[test]

@@ -177,11 +177,12 @@ impl Commands {
 
     /// A centre saw something that this store did not write?
     fn compare(&self, seen: &JournalWitnessed) -> Result<(), Halt> {
-        let epoch = self.outbox.lineage().current().epoch;
+        let lineage = &self.outbox.lineage();
+        let epoch = lineage.current().epoch;
         let hash = self.reader.hash_at(seen.head).map_err(Halt::Journal)?;
         let hash = hash.map(|hash| hash.to_string());
         let head = self.outbox.committed().head.sequence;
-        let own = Own { epoch, head, hash_there: hash.as_deref() };
+        let own = Own { epoch, lineage, head, hash_there: hash.as_deref() };
         match compare(own, seen) {
             Comparison::Whole | Comparison::Earlier => Ok(()),
             Comparison::Behind | Comparison::Forked | Comparison::Superseded => {

@@ -176,7 +176,7 @@ impl Outbox {
     pub fn request_replay(&self, wanted: ReplayEvents) {
         let mut state = self.state();
         let through = wanted.through.min(state.committed.head.sequence);
-        let from = wanted.from.max(Sequence::new(1));
+        let from = wanted.from.max(state.lineage.first());
         if wanted.epoch != state.lineage.current().epoch || from > through {
             return;
         }

@@ -13,9 +13,6 @@ use crate::outbox::Committed;
 use crate::shelf::Shelf;
 use crate::writer::Writer;
 
-/// Events of one transaction.
-const EVENTS_PER_COMMIT: usize = 10_000;
-
 /// A journal that was opened, and is not served.
 #[derive(Debug)]
 pub struct Recovery {
@@ -62,7 +59,7 @@ impl Recovery {
 
     /// Says anew how items stand, where others know it and this journal has lost it: what a centre showed
     /// when it had everything through `seen`. Promises are not restated: who was promised something is
-    /// told so by its centre. Gives how many items were restated.
+    /// told so by its centre. An empty journal goes on behind `seen`. Gives how many items were restated.
     ///
     /// # Errors
     /// A journal that failed.
@@ -71,19 +68,15 @@ impl Recovery {
         seen: Sequence,
         items: &[(Sku, StockItem)],
     ) -> Result<u64, journal::Error> {
-        if self.committed().head.sequence == Sequence::ZERO {
-            self.writer.begin_behind(seen)?;
-        }
         let shelf = Arc::clone(&self.shelf);
         let differs = |(sku, known): &&(Sku, StockItem)| {
             let own = shelf.get(sku);
             own.version < known.version || own.on_hand != known.on_hand
         };
         let restated: Vec<_> = items.iter().filter(differs).collect();
-        for part in restated.chunks(EVENTS_PER_COMMIT) {
-            let events = part.iter().map(|(sku, known)| restated_event(sku, &self.shelf, known));
-            self.writer.record(events.collect())?;
-        }
+        let events = restated.iter().map(|(sku, known)| restated_event(sku, &shelf, known));
+        // At once: who finds the journal half restated cannot tell.
+        self.writer.record(events, seen)?;
         Ok(u64::try_from(restated.len()).unwrap_or(u64::MAX))
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use inventory_core::Digest;
-use shared_events::{CommandId, RecordedEvent, Rejection, Sequence};
+use shared_events::{CommandId, RecordedEvent, Rejection, Sequence, Sku, StockEvent};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -204,20 +204,15 @@ impl Writer {
         progress: &mut dyn FnMut(Progress),
         cancel: &CancellationToken,
     ) -> Result<Option<Opened>, journal::Error> {
-        let mut returned = Returned { shelf: &self.shelf, digest: self.digest, progress };
+        let (shelf, mailbox) = (self.shelf.as_ref(), &mut self.mailbox);
+        let mut returned = Returned { shelf, digest: self.digest, progress, mailbox };
         let opened =
             opening.open(&mut self.journal, self.digest, &self.standing, &mut returned, cancel);
         self.digest = returned.digest;
         let opened = match opened {
             Ok(opened) => opened,
-            Err(Halt::Stopped) => {
-                self.standing.set(Stage::Closed);
-                return Ok(None);
-            }
-            Err(Halt::Journal(fatal)) => {
-                self.standing.set(Stage::Closed);
-                return Err(fatal);
-            }
+            Err(Halt::Stopped) => return Ok(None),
+            Err(Halt::Journal(fatal)) => return Err(fatal),
         };
         let (head, digest) = (self.journal.head(), self.digest);
         let published = self.journal.published_through();
@@ -232,21 +227,30 @@ impl Writer {
         Committed { head: self.journal.head(), digest: self.digest }
     }
 
-    /// Lets an empty journal begin behind a sequence.
-    pub(crate) fn begin_behind(&mut self, sequence: Sequence) -> Result<(), journal::Error> {
-        self.journal.begin_behind(sequence)
-    }
-
-    /// Writes events that nobody asked for.
-    pub(crate) fn record(&mut self, events: Vec<NewEvent>) -> Result<(), journal::Error> {
-        let mut append = self.journal.append()?;
-        let recorded: Result<Vec<_>, _> =
-            events.into_iter().map(|event| append.event(event)).collect();
-        let recorded = recorded?;
+    /// Writes events that nobody asked for, all or none; an empty journal begins behind `seen` with them.
+    pub(crate) fn record(
+        &mut self,
+        events: impl Iterator<Item = NewEvent>,
+        seen: Sequence,
+    ) -> Result<(), journal::Error> {
+        let mut events = events.peekable();
+        if events.peek().is_none() {
+            return Ok(());
+        }
+        let mut append = if self.journal.head().sequence == Sequence::ZERO {
+            self.journal.begin_behind(seen)?
+        } else {
+            self.journal.append()?
+        };
+        let mut recorded = Vec::new();
+        for event in events {
+            let RecordedEvent { sku, event, .. } = append.event(event)?;
+            recorded.push((sku, event));
+        }
         append.commit()?;
-        let mut shown = Returned { shelf: &self.shelf, digest: self.digest, progress: &mut |_| {} };
-        recorded.iter().for_each(|event| shown.take(event));
-        self.digest = shown.digest;
+        for (sku, event) in recorded {
+            show(&self.shelf, &mut self.digest, sku, event);
+        }
         Ok(())
     }
 
@@ -282,14 +286,9 @@ impl Writer {
 
     /// Refuses what waits until it is told to stop: the journal was never opened.
     fn refuse_all(&mut self) {
+        self.standing.set(Stage::Closed);
         while let Some(message) = self.mailbox.blocking_recv() {
-            match message {
-                Message::Execute { requests, reply, .. } => {
-                    answer(reply, vec![Err(Refusal::Stopped); requests.len()]);
-                }
-                Message::SaveCursor => {}
-                Message::Stop => return,
-            }
+            refuse(message, &mut self.mailbox, Refusal::Stopped);
         }
     }
 
@@ -349,22 +348,54 @@ impl Writer {
     }
 }
 
+/// However it ends, nobody waits for it to open any longer.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.standing.set(Stage::Closed);
+    }
+}
+
 /// Puts events that come back on the shelf.
 struct Returned<'w> {
     shelf: &'w Shelf,
     digest: Digest,
     progress: &'w mut dyn FnMut(Progress),
+    mailbox: &'w mut mpsc::Receiver<Message>,
 }
 
 impl Refilled for Returned<'_> {
+    fn held_up(&mut self) {
+        while let Ok(message) = self.mailbox.try_recv() {
+            refuse(message, self.mailbox, Refusal::NotOpen);
+        }
+    }
+
     fn take(&mut self, event: &RecordedEvent) {
-        let before = self.shelf.get(&event.sku);
-        self.shelf.commit(&[(event.sku.clone(), event.event.clone())]);
-        self.digest = self.digest.replace(&event.sku, &before, &self.shelf.get(&event.sku));
+        show(self.shelf, &mut self.digest, event.sku.clone(), event.event.clone());
     }
 
     fn progress(&mut self, progress: Progress) {
         (self.progress)(progress);
+    }
+}
+
+/// Shows an event that no command led to.
+fn show(shelf: &Shelf, digest: &mut Digest, sku: Sku, event: StockEvent) {
+    let before = shelf.get(&sku);
+    let happened = [(sku, event)];
+    shelf.commit(&happened);
+    let [(sku, _)] = &happened;
+    *digest = digest.replace(sku, &before, &shelf.get(sku));
+}
+
+fn refuse(message: Message, mailbox: &mut mpsc::Receiver<Message>, why: Refusal) {
+    match message {
+        Message::Execute { requests, reply, .. } => {
+            answer(reply, vec![Err(why); requests.len()]);
+        }
+        Message::SaveCursor => {}
+        // Nothing is taken any more, and who waits for messages ends behind the last.
+        Message::Stop => mailbox.close(),
     }
 }
 

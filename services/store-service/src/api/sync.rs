@@ -17,7 +17,7 @@ use super::State;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SyncBody {
-    /// First sequence; 1 unless said.
+    /// First sequence; the journal's first unless said.
     #[schema(minimum = 1)]
     from: Option<u64>,
     /// Last sequence; the journal's end unless said.
@@ -125,18 +125,21 @@ pub(super) async fn replay(
     OptionalJson(body): OptionalJson<SyncBody>,
 ) -> Result<Response, Problem> {
     let head = state.outbox.committed().head.sequence.get();
-    let (from, through) = (body.from.unwrap_or(1), body.through.unwrap_or_else(|| head.max(1)));
+    let lineage = state.outbox.lineage();
+    let first = lineage.first().get();
+    let last = head.max(first);
+    let (from, through) = (body.from.unwrap_or(first), body.through.unwrap_or(last));
     let invalid = |field: &str, detail: String| {
         Err(Problem::new(ErrorCode::InvalidField, detail).field(field))
     };
-    if from == 0 || from > head.max(1) {
-        return invalid("from", format!("the journal has sequences 1 to {head}"));
+    if !(first..=last).contains(&from) {
+        return invalid("from", format!("the journal has sequences {first} to {head}"));
     }
-    if through < from || through > head.max(1) {
+    if !(from..=last).contains(&through) {
         return invalid("through", format!("from `from` to {head}, the journal's end"));
     }
     state.outbox.request_replay(ReplayEvents {
-        epoch: state.outbox.lineage().current().epoch,
+        epoch: lineage.current().epoch,
         from: Sequence::new(from),
         through: Sequence::new(through),
     });

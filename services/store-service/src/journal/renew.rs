@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use shared_events::{
-    CommandId, Epoch, RecordedEvent, Rejection, Sequence, StockEvent,
+    CommandId, Epoch, EventId, Lineage, RecordedEvent, Rejection, Sequence, StockEvent,
     reservation::StockCommandRefused,
 };
 
@@ -44,32 +44,44 @@ impl Journal {
         Ok(())
     }
 
-    /// Lets an empty journal begin behind a sequence: what lies before is in no journal any more.
+    /// Starts the first transaction of an empty journal, which begins behind a sequence with it: what lies
+    /// before is in no journal any more.
     ///
     /// # Errors
     /// [`Error::Broken`] when there are events already; else [`Error::Sqlite`] or [`Error::Full`].
-    pub fn begin_behind(&mut self, sequence: Sequence) -> Result<(), Error> {
+    pub fn begin_behind(&mut self, sequence: Sequence) -> Result<Append<'_>, Error> {
         if self.head.sequence > Sequence::ZERO {
             return Err(broken(self.head.sequence, "only an empty journal can begin later"));
         }
-        let sql = "UPDATE journal SET begins_behind = ?1, published_through = ?1";
-        self.connection.execute(sql, [signed(sequence.get())])?;
-        self.head.sequence = sequence;
-        self.published_through = sequence;
-        let epoch = self.identity.epoch();
-        self.identity.lineage = shared_events::Lineage::new(epoch, sequence.next());
-        Ok(())
+        self.identity.lineage = Lineage::new(self.identity.epoch(), sequence.next());
+        let mut append = self.append()?;
+        let sql = "UPDATE journal SET begins_behind = ?1";
+        append.transaction.execute(sql, [signed(sequence.get())])?;
+        append.head.sequence = sequence;
+        append.published_through(sequence)?;
+        Ok(append)
     }
 
     /// Appends events of this journal that it has lost, in order, as they were published, with the
-    /// answers that their commands got. All or none.
+    /// answers that their commands got; an empty journal begins with the first of them. All or none.
+    /// From now on the journal has moved: it must not go on in the life of those who wrote them.
     ///
     /// # Errors
     /// [`Error::Broken`] when they do not follow the newest event, or come from an earlier life;
     /// [`Error::Full`]; [`Error::Sqlite`].
     pub fn refill(&mut self, events: &[RecordedEvent]) -> Result<(), Error> {
-        let mut lineage = self.identity.lineage.clone();
-        let mut append = self.append()?;
+        let Some(EventId { epoch, sequence: first, .. }) = events.first().map(|event| &event.id)
+        else {
+            return Ok(());
+        };
+        let (begun, before) = (self.identity.epoch(), self.head.sequence);
+        let written = self.identity.lineage.written(before);
+        let mut lineage = written.unwrap_or_else(|| Lineage::new(*epoch, *first));
+        let mut append = if before == Sequence::ZERO && *first > before.next() {
+            self.begin_behind(Sequence::new(first.get().saturating_sub(1)))?
+        } else {
+            self.append()?
+        };
         for event in events {
             let before = append.head.sequence;
             if event.id.sequence != before.next() {
@@ -83,13 +95,18 @@ impl Journal {
             append.link(event)?;
             append.remember(event)?;
         }
-        append.published_through(append.head.sequence)?;
-        let epoch = lineage.current().epoch;
+        let head = append.head.sequence;
+        append.published_through(head)?;
+        let epoch = begun.max(lineage.current().epoch);
         append
             .transaction
-            .execute("UPDATE journal SET epoch = max(epoch, ?1)", [signed(epoch.get())])?;
+            .execute("UPDATE journal SET epoch = ?1, home = NULL", [signed(epoch.get())])?;
         append.commit()?;
+        if epoch > lineage.current().epoch {
+            lineage.begin(epoch, head).map_err(|_invalid| broken(head, "its life has ended"))?;
+        }
         self.identity.lineage = lineage;
+        self.moved = true;
         Ok(())
     }
 }

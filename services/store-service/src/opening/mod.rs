@@ -14,7 +14,7 @@ mod refill;
 mod witness;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event_log::{Error as BrokerError, EventLog};
 use inventory_core::Digest;
@@ -27,7 +27,7 @@ use shared_events::{Epoch, Heartbeat, Location, RecordedEvent, Sequence, StoreId
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::journal::{self, Journal};
+use crate::journal::{self, Identity, Journal};
 use crate::standing::{Stage, Standing};
 
 pub use refill::Progress;
@@ -88,6 +88,8 @@ impl From<journal::Error> for Halt {
 
 /// Who is told of events that come back.
 pub trait Refilled {
+    /// It may take long: who waits for the store is to be told so.
+    fn held_up(&mut self);
     /// Takes an event that is in the journal again.
     fn take(&mut self, event: &RecordedEvent);
     /// So much of the topic has been read.
@@ -107,7 +109,7 @@ impl Opening {
         refilled: &mut dyn Refilled,
         cancel: &CancellationToken,
     ) -> Result<Opened, Halt> {
-        let seen = self.ask(journal, digest, standing, cancel)?;
+        let seen = self.ask(journal, digest, standing, refilled, cancel)?;
         let (own_epoch, before) = (journal.identity().epoch(), journal.head().sequence);
         let Some(seen) = seen else {
             self.go_on_unseen(journal)?;
@@ -135,7 +137,10 @@ impl Opening {
             }
         }
         let head = journal.head().sequence;
-        let lost = lost(journal, &seen);
+        let lost = match comparison {
+            Comparison::Whole | Comparison::Superseded => 0,
+            Comparison::Earlier | Comparison::Behind | Comparison::Forked => lost(journal, &seen),
+        };
         if lost > 0 {
             error!(store = %self.store, lost, "events that were seen of this journal are lost for good");
         }
@@ -150,21 +155,21 @@ impl Opening {
         seen: &JournalWitnessed,
     ) -> Result<Comparison, journal::Error> {
         let hash = journal.hash_at(seen.head)?.map(|hash| hash.to_string());
-        let own = Own {
-            epoch: journal.identity().epoch(),
-            head: journal.head().sequence,
-            hash_there: hash.as_deref(),
-        };
-        Ok(compare(own, seen))
+        let (Identity { lineage, .. }, head) = (journal.identity(), journal.head().sequence);
+        // A life that wrote nothing and nobody has heard of says nothing about what is missing.
+        let epoch = Some(lineage.current().epoch)
+            .filter(|epoch| *epoch <= seen.epoch)
+            .or_else(|| Some(lineage.written(head)?.current().epoch));
+        let epoch = epoch.unwrap_or(seen.epoch);
+        Ok(compare(Own { epoch, lineage, head, hash_there: hash.as_deref() }, seen))
     }
 
     /// Nobody could tell what was seen: what was written before may not be all.
     fn go_on_unseen(&self, journal: &mut Journal) -> Result<(), journal::Error> {
-        let trusted = self.wait.is_zero() && !journal.has_moved();
-        if trusted || journal.head().sequence == Sequence::ZERO {
+        if self.wait.is_zero() && !journal.has_moved() {
             return journal.go_on();
         }
-        let epoch = journal.identity().epoch().next();
+        let epoch = unheard(journal.identity().epoch());
         warn!(store = %self.store, %epoch, "no centre says what it has seen of the journal; it begins a new life");
         journal.begin_life(epoch)
     }
@@ -175,27 +180,29 @@ impl Opening {
         journal: &Journal,
         digest: Digest,
         standing: &Standing,
+        refilled: &mut dyn Refilled,
         cancel: &CancellationToken,
     ) -> Result<Option<JournalWitnessed>, Halt> {
         if self.wait.is_zero() {
             return Ok(None);
         }
         let hello = self.hello(journal, digest);
-        let mut retry = Retry::default();
-        let deadline = Instant::now() + self.wait;
+        let (mut retry, mut wait) = (Retry::default(), self.wait);
         loop {
-            let asked = witness::ask(self, &hello, deadline, cancel);
+            let bounded = witness::cancelled_after(wait, cancel);
+            let bounded = bounded.token();
+            while !bounded.is_cancelled() {
+                match witness::ask(self, &hello, bounded) {
+                    Ok(Some(seen)) => return Ok(Some(seen)),
+                    Ok(None) | Err(BrokerError::Cancelled) => {}
+                    Err(trouble) => {
+                        warn!(store = %self.store, %trouble, "the centre cannot be asked");
+                        retry.pause(bounded);
+                    }
+                }
+            }
             if cancel.is_cancelled() {
                 return Err(Halt::Stopped);
-            }
-            match asked {
-                Ok(Some(seen)) => return Ok(Some(seen)),
-                Ok(None) => {}
-                Err(trouble) => warn!(store = %self.store, %trouble, "the centre cannot be asked"),
-            }
-            if Instant::now() < deadline {
-                retry.pause(cancel);
-                continue;
             }
             if self.unwitnessed == Unwitnessed::Serve {
                 return Ok(None);
@@ -204,25 +211,25 @@ impl Opening {
                 warn!(store = %self.store, "no centre answers; the store waits for one, as it was told to");
             }
             standing.set(Stage::Held);
-            let again = witness::ask(self, &hello, Instant::now() + self.wait, cancel);
-            if let Ok(Some(seen)) = again {
-                return Ok(Some(seen));
-            }
+            refilled.held_up();
+            wait = self.wait.max(witness::ASK_EVERY);
         }
     }
 
+    /// Tells of what was written: a life that wrote nothing must not hide what was seen of those before.
     fn hello(&self, journal: &Journal, digest: Digest) -> Heartbeat {
-        let (identity, head) = (journal.identity(), journal.head());
+        let head = journal.head();
+        let lineage = journal.identity().lineage.written(head.sequence);
         Heartbeat {
             store_id: self.store.clone(),
-            epoch: identity.epoch(),
+            epoch: lineage.as_ref().map_or(Epoch::new(1), |lineage| lineage.current().epoch),
             head: head.sequence,
             head_hash: head.hash.to_string(),
             published_through: journal.published_through().min(head.sequence),
             digest: digest.to_string(),
             sent_at: now(),
             location: self.location,
-            lineage: identity.told(),
+            lineage: lineage.filter(|lineage| !lineage.is_plain()),
             opening: true,
         }
     }
@@ -242,6 +249,7 @@ impl Opening {
         let mut retry = Retry::default();
         let mut refilling = Refilling { journal, standing, refilled, events: 0 };
         standing.set(Stage::Refilling { events: 0 });
+        refilling.refilled.held_up();
         loop {
             let after = refilling.journal.head().sequence;
             match refill::fetch(self, &lives, after, &mut refilling, cancel) {
@@ -277,16 +285,25 @@ impl refill::Sink for Refilling<'_> {
     }
 
     fn progress(&mut self, progress: Progress) {
+        self.refilled.held_up();
         self.refilled.progress(progress);
     }
 }
 
 /// How many events that were seen are not in the journal.
-pub(crate) fn lost(journal: &Journal, seen: &JournalWitnessed) -> u64 {
-    let head = journal.head().sequence;
-    let later = journal.identity().lineage.lives(head).find(|(life, _)| life.epoch > seen.epoch);
-    let end = later.map_or_else(|| head.get(), |(life, _)| life.from.get().saturating_sub(1));
-    seen.head.get().saturating_sub(end)
+fn lost(journal: &Journal, seen: &JournalWitnessed) -> u64 {
+    let (lineage, head) = (&journal.identity().lineage, journal.head().sequence);
+    let shared = seen.lives().map(|lives| lineage.shared_through(head, &lives, seen.head));
+    // What lies before the first is in no journal any more, and was not lost by this opening.
+    let before = Sequence::new(lineage.first().get().saturating_sub(1));
+    let kept = shared.map_or(seen.head, |shared| shared.max(before));
+    seen.head.get().saturating_sub(kept.get())
+}
+
+/// An epoch that no other copy of the journal comes to, although nobody is asked.
+fn unheard(epoch: Epoch) -> Epoch {
+    let by_clock = Epoch::new(clock::unix_micros()).min(Epoch::new(Epoch::MAX.get() / 2));
+    epoch.next().max(by_clock)
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -76,7 +76,7 @@ pub(super) fn fetch(
     let mut own = Own {
         prefix: format!("{}|", opening.store),
         lives,
-        next: after.next(),
+        next: if after == Sequence::ZERO { lives.first() } else { after.next() },
         pending: BTreeMap::new(),
     };
     let (mut heard, mut told) = (Instant::now(), Instant::now());

@@ -6,30 +6,28 @@ use event_log::{Error, Position, Publication, Received, Subscriber, ask as ask_b
 use shared_events::Heartbeat;
 use shared_events::command::{JournalWitnessed, StoreCommand};
 use shared_events::wire::{decode_command, encode_heartbeat};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
 use super::Opening;
 
 /// A centre that is still starting hears the next one.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const ASK_EVERY: Duration = Duration::from_secs(1);
 const POLL_FOR: Duration = Duration::from_millis(100);
 const RECORDS_PER_POLL: usize = 100;
 
-/// Asks until a centre answers or the deadline is over. Only what is answered from now on counts.
+/// Asks until a centre answers or is cancelled. Only what is answered from now on counts.
 ///
 /// # Errors
-/// The broker's; [`Error::Cancelled`] also where it did not answer by the deadline.
+/// The broker's.
 pub(super) fn ask(
     opening: &Opening,
     hello: &Heartbeat,
-    deadline: Instant,
-    cancel: &CancellationToken,
+    bounded: &CancellationToken,
 ) -> Result<Option<JournalWitnessed>, Error> {
-    let bounded = cancelled_at(deadline, cancel);
     let (commands, heartbeats) =
         (opening.topics.commands(&opening.store), opening.topics.heartbeats());
-    let (mut subscriber, mut publisher) = ask_broker(&opening.log, &bounded, {
+    let (mut subscriber, mut publisher) = ask_broker(&opening.log, bounded, {
         let heartbeats = heartbeats.clone();
         move |log| {
             log.ensure_topics(&[heartbeats, commands.clone()])?;
@@ -44,10 +42,9 @@ pub(super) fn ask(
     while !bounded.is_cancelled() {
         if Instant::now() >= due {
             due = Instant::now() + ASK_EVERY;
-            publisher.publish(&hello, &bounded).error.map_or(Ok(()), Err)?;
+            publisher.publish(&hello, bounded).error.map_or(Ok(()), Err)?;
         }
         if let Some(seen) = heard(opening, subscriber.as_mut())? {
-            bounded.cancel();
             return Ok(Some(seen));
         }
     }
@@ -58,7 +55,7 @@ fn heard(
     opening: &Opening,
     subscriber: &mut dyn Subscriber,
 ) -> Result<Option<JournalWitnessed>, Error> {
-    let mut seen = None;
+    let mut seen: Option<JournalWitnessed> = None;
     subscriber.poll(RECORDS_PER_POLL, POLL_FOR, &mut |received: Received<'_>| {
         // Whatever else is there waits for the inbox.
         if let Ok(envelope) = decode_command(&received.record)
@@ -66,15 +63,17 @@ fn heard(
             && let StoreCommand::JournalWitnessed(witnessed) = envelope.command
         {
             debug!(epoch = %witnessed.epoch, head = %witnessed.head, "a centre tells what it has seen");
-            seen = Some(witnessed);
+            // Of several centres, the one that has seen most.
+            let far = |seen: &JournalWitnessed| (seen.epoch, seen.head);
+            seen = seen.take().filter(|seen| far(seen) >= far(&witnessed)).or(Some(witnessed));
         }
     })?;
     Ok(seen)
 }
 
-/// A token that is cancelled with another one, or at a point in time.
-fn cancelled_at(deadline: Instant, cancel: &CancellationToken) -> CancellationToken {
-    let bounded = cancel.child_token();
+/// A token that is cancelled with another one, after some time, or when it is let go.
+pub(super) fn cancelled_after(wait: Duration, cancel: &CancellationToken) -> DropGuard {
+    let (bounded, deadline) = (cancel.child_token(), Instant::now() + wait);
     let timer = bounded.clone();
     std::thread::spawn(move || {
         while !timer.is_cancelled() && Instant::now() < deadline {
@@ -82,5 +81,5 @@ fn cancelled_at(deadline: Instant, cancel: &CancellationToken) -> CancellationTo
         }
         timer.cancel();
     });
-    bounded
+    bounded.drop_guard()
 }
