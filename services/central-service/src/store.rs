@@ -35,6 +35,12 @@ pub struct Witness {
 }
 
 impl Witness {
+    /// The journal's lives, once it was reported.
+    #[must_use]
+    pub fn told(&self) -> Option<Lineage> {
+        (self.epoch > Epoch::ZERO).then(|| self.lives())
+    }
+
     /// The journal's lives; one that was never reported has a first one.
     #[must_use]
     pub fn lives(&self) -> Lineage {

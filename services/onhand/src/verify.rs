@@ -10,7 +10,7 @@ use inventory_core::{Digest, StockItem, evolve};
 use reqwest::Url;
 use serde::Deserialize;
 use shared_events::command::JournalWitnessed;
-use shared_events::{Epoch, Sequence, Sku, StoreId};
+use shared_events::{Epoch, Lineage, Sequence, Sku, StoreId};
 use store_service::journal;
 
 use crate::output;
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// A journal that holds.
 struct Verified {
     store: StoreId,
-    epoch: Epoch,
+    lineage: Lineage,
     head: journal::Head,
     digest: Digest,
 }
@@ -49,7 +49,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Err(other) => return Err(other.into()),
     };
-    let Verified { store, epoch, head, .. } = &verified;
+    let Verified { store, lineage, head, .. } = &verified;
+    let epoch = lineage.current().epoch;
     output::say(&format!("store {store}, epoch {epoch}: {} events hold", head.sequence));
     output::say(&format!("head hash {}", head.hash));
     let Some(central) = &args.central else {
@@ -75,7 +76,7 @@ fn walk(folder: &std::path::Path) -> Result<Verified, journal::Error> {
     let digest = items.iter().fold(Digest::default(), |digest, (sku, item)| {
         digest.replace(sku, &StockItem::default(), item)
     });
-    Ok(Verified { epoch: identity.epoch(), store: identity.store, head, digest })
+    Ok(Verified { lineage: identity.lineage, store: identity.store, head, digest })
 }
 
 /// A store as a centre shows it.
@@ -84,6 +85,7 @@ fn walk(folder: &std::path::Path) -> Result<Verified, journal::Error> {
 struct Known {
     store_id: StoreId,
     epoch: Epoch,
+    lineage: Option<Lineage>,
     head: Sequence,
     head_hash: String,
     applied_through: u64,
@@ -100,15 +102,16 @@ fn tell(
     known: Known,
     reader: &journal::Reader,
 ) -> Result<ExitCode, journal::Error> {
-    let Verified { epoch, head, digest, .. } = verified;
+    let Verified { lineage, head, digest, .. } = verified;
     let hash = reader.hash_at(known.head)?.map(|hash| hash.to_string());
-    let own = Own { epoch: *epoch, head: head.sequence, hash_there: hash.as_deref() };
+    let epoch = lineage.current().epoch;
+    let own = Own { epoch, lineage, head: head.sequence, hash_there: hash.as_deref() };
     let Known { applied_through, digest: shown, .. } = known;
     let seen = JournalWitnessed {
         epoch: known.epoch,
         head: known.head,
         head_hash: known.head_hash,
-        lineage: None,
+        lineage: known.lineage,
     };
     let wrong = match compare(own, &seen) {
         Comparison::Whole | Comparison::Earlier => None,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use service_kit::Problem;
 use service_kit::extract::{Json as Body, Path};
 use shared_events::policy::Selling;
-use shared_events::{CentreId, Location, StoreId, Text, Timestamp};
+use shared_events::{CentreId, Lineage, Location, StoreId, Text, Timestamp};
 use utoipa::ToSchema;
 
 use super::freshness::FreshnessView;
@@ -39,6 +39,10 @@ pub(super) struct Store {
     location: Option<Location>,
     /// Life of its journal, as it last reported.
     epoch: u64,
+    /// All its lives, each with its first sequence; absent before its first report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    lineage: Option<Lineage>,
     /// Newest sequence in its journal, as it last reported.
     head: u64,
     /// Chain hash there.
@@ -60,6 +64,7 @@ impl Store {
             store_id: view.id.clone(),
             location: view.location,
             epoch: view.witness.epoch.get(),
+            lineage: view.witness.told(),
             head: view.witness.head.get(),
             head_hash: view.witness.head_hash.clone(),
             applied_through: view.applied_through.get(),

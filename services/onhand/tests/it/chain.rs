@@ -169,6 +169,12 @@ impl Chain {
         digests
     }
 
+    /// Units on hand of each item of a store, as a service tells them.
+    pub(crate) async fn on_hand(&self, url: &str, store: &str) -> BTreeMap<String, i64> {
+        let items = self.items(url, store).await;
+        items.into_iter().map(|(sku, [on_hand, ..])| (sku, on_hand)).collect()
+    }
+
     /// All items of a store as a service tells them.
     async fn items(&self, url: &str, store: &str) -> Items {
         let mut items = Items::new();

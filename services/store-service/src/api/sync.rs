@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use service_kit::extract::OptionalJson;
 use service_kit::{ErrorCode, Problem};
 use shared_events::command::ReplayEvents;
-use shared_events::{Life, Sequence, StoreId};
+use shared_events::{Lineage, Sequence, StoreId};
 use utoipa::ToSchema;
 
 use super::State;
@@ -37,7 +37,8 @@ pub(super) struct Sync {
     /// Life of the journal.
     epoch: u64,
     /// All its lives, each with its first sequence.
-    lineage: Vec<LifeView>,
+    #[schema(value_type = Vec<Object>)]
+    lineage: Lineage,
     /// Newest sequence in the journal.
     head: u64,
     /// Chain hash there.
@@ -50,16 +51,6 @@ pub(super) struct Sync {
     /// Why nothing is being published, when that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<String>,
-}
-
-/// One life of the journal.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct LifeView {
-    /// Its name.
-    epoch: u64,
-    /// Its first sequence.
-    from: u64,
 }
 
 /// A part of the journal.
@@ -88,10 +79,7 @@ impl Sync {
             store_id: state.store.clone(),
             state: activity,
             epoch: lineage.current().epoch.get(),
-            lineage: Vec::<Life>::from(lineage)
-                .into_iter()
-                .map(|life| LifeView { epoch: life.epoch.get(), from: life.from.get() })
-                .collect(),
+            lineage,
             head: committed.head.sequence.get(),
             head_hash: committed.head.hash.to_string(),
             published_through: published.get(),

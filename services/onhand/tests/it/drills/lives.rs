@@ -105,6 +105,8 @@ async fn what_neither_disk_nor_broker_has_is_counted_and_its_effect_taken_from_a
     drill.sold(300).await;
     drill.close_tills().await;
     let before = drill.chain.converged().await;
+    let centre = drill.chain.centres[0].url.clone();
+    let stood = drill.chain.on_hand(&centre, "north").await;
     let broker = drill.chain.broker.address.clone();
     drill.chain.store("north").kill();
     fs::remove_dir_all(drill.chain.journal("north")).unwrap();
@@ -117,8 +119,7 @@ async fn what_neither_disk_nor_broker_has_is_counted_and_its_effect_taken_from_a
     assert_eq!(without.status.code(), Some(1), "{said}");
     assert!(said.contains("events that a centre has seen are on no broker any more"), "{said}");
     drill.say(said.trim());
-    let central = drill.chain.centres[0].url.clone();
-    let with = recover(&drill.chain, "north", &["--central", &central]);
+    let with = recover(&drill.chain, "north", &["--central", &centre]);
     let said = String::from_utf8(with.stdout).unwrap();
     assert!(with.status.success(), "{said}{}", String::from_utf8_lossy(&with.stderr));
     drill.say(said.lines().collect::<Vec<_>>().join("; "));
@@ -127,7 +128,8 @@ async fn what_neither_disk_nor_broker_has_is_counted_and_its_effect_taken_from_a
     drill.chain.store("north").opened().await;
     let after = drill.chain.converged().await;
     assert_eq!(after["south"], before["south"]);
-    let compared = verify_at(&drill.chain, "north", &central);
+    assert_eq!(drill.chain.on_hand(&centre, "north").await, stood, "another level than before");
+    let compared = verify_at(&drill.chain, "north", &centre);
     assert!(compared.status.success(), "{compared:?}");
     drill.chain.lose_centre().await;
     assert_eq!(drill.chain.converged().await, after, "the rebuilt centre differs");
