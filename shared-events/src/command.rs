@@ -157,7 +157,7 @@ pub struct JournalWitnessed {
     pub epoch: Epoch,
     /// Newest sequence that was heard of in it.
     pub head: Sequence,
-    /// Chain hash there, hexadecimal.
+    /// Chain hash there, hexadecimal; empty where the event was seen and its heartbeat was not.
     pub head_hash: String,
     /// The journal's lives, as they were told; absent when there was only one, and that began at 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -35,7 +35,12 @@ pub struct Own<'a> {
 /// Compares a journal with what was seen of it.
 #[must_use]
 pub fn compare(own: Own<'_>, seen: &JournalWitnessed) -> Comparison {
-    let contained = seen.head <= own.head && own.hash_there == Some(seen.head_hash.as_str());
+    let same = match seen.head_hash.as_str() {
+        // Only an event was seen there, no hash. What this life wrote is in its journal.
+        "" => seen.epoch <= own.epoch,
+        hash => own.hash_there == Some(hash),
+    };
+    let contained = seen.head <= own.head && same;
     if seen.epoch == Epoch::ZERO {
         Comparison::Whole
     } else if seen.epoch < own.epoch {
@@ -93,6 +98,15 @@ mod tests {
         check((2, 500, "a"), (2, 500, Some("b")), Comparison::Forked);
         check((2, 500, "a"), (2, 600, Some("b")), Comparison::Forked);
         check((3, 500, "a"), (2, 600, Some("b")), Comparison::Forked);
+    }
+
+    #[test]
+    fn events_that_were_seen_without_their_hash_are_the_journals_own_if_it_is_as_long() {
+        check((2, 500, ""), (2, 500, Some("a")), Comparison::Whole);
+        check((2, 500, ""), (2, 600, Some("a")), Comparison::Whole);
+        check((2, 500, ""), (2, 499, None), Comparison::Behind);
+        check((3, 500, ""), (2, 600, Some("a")), Comparison::Forked);
+        check((3, 500, ""), (2, 450, None), Comparison::Behind);
     }
 
     #[test]
