@@ -124,7 +124,7 @@ impl Projection {
         for (sku, level) in levels {
             let store = view.store_mut(level.store);
             store.digest = store.digest.replace(&sku, &StockItem::default(), &level.item());
-            store.trail.begin((level.epoch, level.sequence));
+            store.trail.begin(level.place());
             view.model.put(level.store, &sku, Some(level), Vec::new());
         }
         for (store, sku, key, change) in commitments {
@@ -251,13 +251,14 @@ impl Projection {
         if let Some(store) = stores.get_mut(index.place())
             && let Some(level) = level(index, event)
         {
-            let before = known.map_or_else(StockItem::default, |level| level.item());
             // The newest sequence wins.
-            if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+            if known.is_some_and(|known| known.place() >= at) {
                 store.trail.passed_over(at, &event.sku, &level.item());
             } else {
-                store.digest = store.digest.replace(&event.sku, &before, &level.item());
-                store.trail.changed(at, &event.sku, &before, &level.item());
+                let before = known.map(|known| (known.place(), known.item()));
+                let (_, was) = before.unwrap_or_default();
+                store.digest = store.digest.replace(&event.sku, &was, &level.item());
+                store.trail.changed(at, &event.sku, before, &level.item());
                 item.level = Some(level);
             }
         }

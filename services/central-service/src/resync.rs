@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use inventory_core::{Digest, DigestTrail, SequenceTracker, StockItem};
+use inventory_core::{Digest, DigestTrail, SequenceTracker};
 use shared_events::{EventId, Lineage, RecordedEvent, Sequence, Sku, Timestamp};
 
 use crate::commitments::Commitments;
@@ -236,13 +236,14 @@ impl Gathered {
     fn take(&mut self, store: StoreIndex, event: &RecordedEvent) {
         let known = self.levels.get(&event.sku);
         if let Some(level) = level(store, event) {
-            let at = (event.id.epoch, event.id.sequence);
-            let before = known.map_or_else(StockItem::default, Level::item);
-            if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+            let at = level.place();
+            if known.is_some_and(|known| known.place() >= at) {
                 self.trail.passed_over(at, &event.sku, &level.item());
             } else {
-                self.digest = self.digest.replace(&event.sku, &before, &level.item());
-                self.trail.changed(at, &event.sku, &before, &level.item());
+                let before = known.map(|known| (known.place(), known.item()));
+                let (_, was) = before.unwrap_or_default();
+                self.digest = self.digest.replace(&event.sku, &was, &level.item());
+                self.trail.changed(at, &event.sku, before, &level.item());
                 self.levels.insert(event.sku.clone(), level);
             }
         }
