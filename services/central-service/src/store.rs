@@ -247,7 +247,9 @@ impl Store {
         for (life, end) in self.witness.lives().lives(self.witness.head) {
             let tracker = self.trackers.get(&life.epoch);
             let applied = tracker.map_or(Sequence::ZERO, SequenceTracker::applied_through);
-            through = through.max(applied);
+            // What an earlier life wrote behind its end is not in the journal any more.
+            let current = life.epoch == self.witness.epoch;
+            through = through.max(if current { applied } else { applied.min(end) });
             if applied < end {
                 break;
             }
