@@ -212,6 +212,9 @@ impl Projection {
             let index = self.index_of(&id.store);
             touched.insert(index.place());
             let store = self.store_mut(index);
+            if store.refuses(id) {
+                continue;
+            }
             store.resync.pass_over(id);
             if store.trackers.entry(id.epoch).or_default().record(id.sequence) {
                 trackers.insert((index, id.epoch));

@@ -115,7 +115,7 @@ impl Projection {
         let mut asks = Vec::new();
         let mut begun = Vec::new();
         for (store, place) in self.stores.iter_mut().zip(0..) {
-            let differs = store.agrees() == Some(false);
+            let differs = store.agrees() == Some(false) || store.has_strays();
             let witness = store.witness.clone();
             if free > 0 && store.resync.begin(elapsed_ms, now, &witness, differs) {
                 free -= 1;

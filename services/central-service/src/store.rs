@@ -232,9 +232,36 @@ impl Store {
     /// while that cannot be told.
     pub(crate) fn agrees(&self) -> Option<bool> {
         let Witness { epoch, head, digest, .. } = &self.witness;
-        let applied = epoch.get() > 0 && self.missing() == 0;
+        let applied = epoch.get() > 0 && self.missing() == 0 && !self.is_overtaken();
         let here = self.trail.back_to((*epoch, *head), self.digest).filter(|_| applied)?;
         Some(*digest == here.to_string())
+    }
+
+    /// Whether events were applied that are in none of the lives the store goes by. Levels can agree all
+    /// the same, once their items have been sold again; what such an event promised stays. A life that
+    /// wrote nothing may look like it, for one comparison.
+    pub(crate) fn has_strays(&self) -> bool {
+        let lives = self.witness.lives();
+        let end_of = |epoch| {
+            let life = lives.lives(Sequence::MAX).find(|(life, _)| life.epoch == epoch);
+            life.map(|(_, end)| end)
+        };
+        self.trackers.iter().any(|(epoch, tracker)| {
+            let highest = tracker.highest();
+            match end_of(*epoch) {
+                Some(end) => highest > end,
+                None => lives.epoch_of(highest).is_some(),
+            }
+        })
+    }
+
+    /// Whether events of a later life have come than the store reports: another copy's, or its own that
+    /// are ahead of their heartbeat. They hide what the store says of their items.
+    fn is_overtaken(&self) -> bool {
+        let later = |epoch: &Epoch| *epoch > self.witness.epoch;
+        self.trackers
+            .iter()
+            .any(|(epoch, tracker)| later(epoch) && tracker.highest() > Sequence::ZERO)
     }
 
     fn missing(&self) -> u64 {
