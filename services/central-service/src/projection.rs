@@ -330,8 +330,10 @@ impl Projection {
             }
         }
         for ((index, sku), Dirty { level, changes }) in dirty {
-            if let Some(level) = level {
-                write.level(sku, level)?;
+            // The whole journal says it better.
+            let compared = aside.compared.iter().any(|(of, _)| of == index);
+            if let Some(level) = level.filter(|_| !compared) {
+                write.level(sku, &level)?;
             }
             for (key, change) in changes {
                 write.commitment(*index, sku, key, *change)?;

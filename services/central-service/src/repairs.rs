@@ -47,7 +47,7 @@ impl Aside {
             };
             corrected += correct(write, *index, gathered, model)?;
             write.forget_progress(*index)?;
-            for (epoch, mut tracker) in trackers(store) {
+            for (epoch, mut tracker) in trackers(store, gathered) {
                 write.tracker(*index, epoch, &tracker.take_changes())?;
             }
             for (sku, commitments) in &gathered.commitments {
@@ -85,10 +85,13 @@ fn correct(
     Ok(corrected)
 }
 
-/// Trackers of a store of which everything was heard.
-fn trackers(store: &Store) -> Vec<(Epoch, SequenceTracker)> {
+/// Trackers of a store of which everything was heard, and something beyond what it reported.
+fn trackers(store: &Store, gathered: &Gathered) -> Vec<(Epoch, SequenceTracker)> {
     let lives = store.witness.lives();
     let whole = lives.lives(store.witness.head).map(|(life, end)| {
+        if life.epoch == store.witness.epoch {
+            return (life.epoch, gathered.tracker.clone());
+        }
         let mut tracker = SequenceTracker::default();
         tracker.begin_behind(end);
         (life.epoch, tracker)
@@ -171,7 +174,7 @@ impl Projection {
     ) {
         for (index, gathered) in compared {
             let store = self.store_mut(index);
-            store.trackers = trackers(store).into_iter().collect();
+            store.trackers = trackers(store, &gathered).into_iter().collect();
             store.digest = gathered.digest;
             store.trail = gathered.trail;
             store.resync.shown(corrected, now);
