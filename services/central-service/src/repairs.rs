@@ -113,7 +113,7 @@ impl Projection {
     /// [`Error`]; the view must not be used any more.
     pub fn ask_for_missing(&mut self, now: Timestamp) -> Result<u64, Error> {
         let elapsed_ms = self.elapsed_ms();
-        let running = self.stores.iter().filter(|store| store.resync.is_running()).count();
+        let running = self.stores.iter().filter(|store| store.resync.is_moving()).count();
         let mut free = COMPARED_AT_ONCE.saturating_sub(running);
         let mut asks = Vec::new();
         let mut begun = Vec::new();
