@@ -36,3 +36,5 @@ mod simulation;
 mod staleness;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sync;

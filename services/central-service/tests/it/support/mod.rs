@@ -22,7 +22,7 @@ pub(crate) use broker::Moving;
 pub(crate) use centre::{Centre, Picture, file};
 pub(crate) use shop::{Shop, digest, fold};
 pub(crate) use topic::{at, command, heartbeats, publish, raw, records, send, wait_for};
-pub(crate) use web::{documented, get, put};
+pub(crate) use web::{documented, get, post, put};
 
 /// Longest a test waits for something that another thread does.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
