@@ -170,9 +170,9 @@ impl Store {
 
     /// What the store is to be told of its journal, if anything.
     pub(crate) fn tell(&mut self, now_ms: u64, now: Timestamp) -> Option<CommandEnvelope> {
-        match self.tell {
+        let seen = match self.tell {
             Tell::Nothing => return None,
-            Tell::Asked => {}
+            Tell::Asked => self.seen(),
             Tell::Contradicted => {
                 let told = self.contradicted_at_ms;
                 if told.is_some_and(|at| now_ms.saturating_sub(at) < CONTRADICT_EVERY_MS) {
@@ -181,17 +181,24 @@ impl Store {
                 self.contradicted_at_ms = Some(now_ms);
                 tracing::error!(store = %self.id, epoch = %self.witness.epoch, head = %self.witness.head,
                     "another copy of this store's journal is written too; it is told to stop");
+                // What was reported has a hash, which tells the copies apart.
+                self.reported()
             }
-        }
+        };
         self.tell = Tell::Nothing;
         let id = format!("witnessed:{}:{}", self.witness.epoch, now.unix_millis());
-        let seen = StoreCommand::JournalWitnessed(self.seen());
-        Some(envelope(&self.id, &id, seen, now))
+        Some(envelope(&self.id, &id, StoreCommand::JournalWitnessed(seen), now))
     }
 
-    /// What was seen of the journal: by heartbeats, and by events whose heartbeat never came.
-    fn seen(&self) -> JournalWitnessed {
+    /// What was seen of the journal by heartbeats.
+    fn reported(&self) -> JournalWitnessed {
         let Witness { epoch, head, head_hash, lineage, .. } = self.witness.clone();
+        JournalWitnessed { epoch, head, head_hash, lineage }
+    }
+
+    /// The same, and by events whose heartbeat never came.
+    fn seen(&self) -> JournalWitnessed {
+        let JournalWitnessed { epoch, head, head_hash, lineage } = self.reported();
         let newest = self.trackers.iter().map(|(epoch, tracker)| (*epoch, tracker.highest()));
         // A tracker without events stands where its life begins.
         let newest = newest.filter(|(_, highest)| *highest > Sequence::ZERO).max();

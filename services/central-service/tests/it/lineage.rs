@@ -247,3 +247,28 @@ fn of_two_copies_the_lower_life_is_told_and_the_higher_is_not_contradicted() {
     assert!(matches!(last, Comparison::Forked | Comparison::Behind), "{last:?}");
     assert_eq!(centre.view(&other.id).missing, 0);
 }
+
+/// Neither has begun a life of its own: only the hash tells what each of them wrote.
+#[test]
+fn of_two_copies_in_one_life_one_is_told_what_it_does_not_have() {
+    let (folder, log) = setting();
+    let mut one = Shop::stocked("S1", 3);
+    let mut other = one.clone();
+    for units in 1..=3 {
+        other.count("OTHER", units);
+    }
+    publish(log.as_ref(), &other.journal);
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.catch_up();
+    one.count("ONE", 1);
+    heartbeats(log.as_ref(), [other.backup(5).heartbeat(), one.heartbeat()]);
+    centre.catch_up();
+    let told = told(&centre);
+    assert_eq!(told.len(), 1);
+    assert_eq!(one.compare(&told[0]), Comparison::Behind);
+    for units in 1..=4 {
+        one.count("ONE", units);
+    }
+    assert_eq!(one.compare(&told[0]), Comparison::Forked, "however far it has gone on since");
+    assert_eq!(other.compare(&told[0]), Comparison::Whole);
+}

@@ -4,14 +4,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use central_service::commitments::Commitment;
+use central_service::ledger::Ask;
 use event_log::{EventLog, MemoryLog};
+use inventory_core::saga::Wish;
 use rusqlite::Connection;
 use shared_events::command::ReplayEvents;
 use shared_events::reservation::{Allocation, Binding, StockReserved};
 use shared_events::wire::{encode_event, header};
 use shared_events::{StockEvent, StoreCommand, Version};
+use tokio::sync::oneshot;
 
-use crate::support::{Centre, Shop, file, heartbeats, publish, raw, topics};
+use crate::support::{Centre, Shop, file, heartbeats, publish, raw, sku, topics};
 
 /// A shop with five items, all of them known to the centre; then somebody lays hands on its database.
 fn tampered(folder: &Path) -> (Arc<dyn EventLog>, Shop, Centre) {
@@ -236,5 +240,31 @@ fn promises_of_a_lost_end_go_although_the_levels_agree() {
     centre.catch_up();
     assert_eq!(centre.promised(&shop.id, "MUG"), []);
     assert_eq!(repair(log.as_ref(), &shop, &mut centre), []);
+    memory_is_the_database(centre, folder.path(), &log);
+}
+
+/// What this centre has asked for and was not answered is in no journal.
+#[test]
+fn holds_stay_through_a_comparison() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, shop, mut centre) = tampered(folder.path());
+    let wish = Wish {
+        order_id: "o".parse().expect("an id"),
+        lines: vec![(sku("ITEM-4"), 3)],
+        store_id: None,
+        near: None,
+        allow_split: false,
+        expires_at: centre.now.plus_millis(900_000),
+        traceparent: None,
+    };
+    let (id, (reply, _answer)) = ("c1.r".parse().expect("an id"), oneshot::channel());
+    let ask = Ask::Reserve { id, request: None, wish, wait: false, reply };
+    centre.projection.serve(vec![ask], centre.now).expect("the database works");
+    let held = centre.promised(&shop.id, "ITEM-4");
+    assert!(matches!(held[..], [(_, Commitment::Hold(3))]), "{held:?}");
+    repair(log.as_ref(), &shop, &mut centre);
+    centre.catch_up();
+    is_the_journals(&centre, &shop);
+    assert_eq!(centre.promised(&shop.id, "ITEM-4"), held);
     memory_is_the_database(centre, folder.path(), &log);
 }
