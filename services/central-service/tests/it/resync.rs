@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use shared_events::command::ReplayEvents;
 use shared_events::reservation::{Allocation, Binding, StockReserved};
 use shared_events::wire::{encode_event, header};
-use shared_events::{StockEvent, StoreCommand, Version};
+use shared_events::{RecordedEvent, StockEvent, StoreCommand, Version};
 use tokio::sync::oneshot;
 
 use crate::support::{Centre, Shop, file, heartbeats, publish, raw, sku, topics};
@@ -50,6 +50,17 @@ fn repair(log: &dyn EventLog, shop: &Shop, centre: &mut Centre) -> Vec<ReplayEve
         }
     }
     asked
+}
+
+/// An event as only a newer version would write it.
+fn of_tomorrow(log: &dyn EventLog, event: &RecordedEvent) {
+    let mut record = encode_event(event);
+    for (name, value) in &mut record.headers {
+        if name == header::TYPE {
+            *value = b"inventory.stock-teleported.v9".to_vec();
+        }
+    }
+    raw(log, &topics().stock_events(), [record]);
 }
 
 fn state(centre: &Centre, shop: &Shop) -> &'static str {
@@ -181,13 +192,7 @@ fn a_journal_that_is_not_understood_replaces_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (log, mut shop, mut centre) = tampered(folder.path());
     shop.count("ITEM-3", 9);
-    let mut record = encode_event(shop.journal.last().expect("an event"));
-    for (name, value) in &mut record.headers {
-        if name == header::TYPE {
-            *value = b"inventory.stock-teleported.v9".to_vec();
-        }
-    }
-    raw(log.as_ref(), &topics().stock_events(), [record]);
+    of_tomorrow(log.as_ref(), shop.journal.last().expect("an event"));
     heartbeats(log.as_ref(), [shop.heartbeat()]);
     centre.catch_up();
     let before = centre.picture();
@@ -267,4 +272,20 @@ fn holds_stay_through_a_comparison() {
     is_the_journals(&centre, &shop);
     assert_eq!(centre.promised(&shop.id, "ITEM-4"), held);
     memory_is_the_database(centre, folder.path(), &log);
+}
+
+#[test]
+fn what_a_journal_has_lost_is_refused_also_when_it_is_not_understood() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::default());
+    let lost = Shop::stocked("S1", 5);
+    let mut shop = lost.backup(3);
+    shop.begin_new_life();
+    publish(log.as_ref(), &shop.journal);
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.catch_up();
+    of_tomorrow(log.as_ref(), &lost.journal[4]);
+    centre.catch_up();
+    assert_eq!(repair(log.as_ref(), &shop, &mut centre), [], "nothing of it is here");
 }
