@@ -139,7 +139,7 @@ impl Projection {
         for (sku, level) in levels {
             let store = view.store_mut(level.store);
             store.digest = store.digest.replace(&sku, &StockItem::default(), &level.item());
-            store.trail.begin((level.epoch, level.sequence));
+            store.trail.begin(level.place());
             view.model.put(level.store, &sku, Some(level), Vec::new());
         }
         for (store, sku, key, change) in commitments {
@@ -222,6 +222,9 @@ impl Projection {
             let index = self.index_of(&id.store);
             effects.touched.insert(index.place());
             let store = self.store_mut(index);
+            if store.refuses(id) {
+                continue;
+            }
             store.resync.pass_over(id);
             if store.trackers.entry(id.epoch).or_default().record(id.sequence) {
                 effects.trackers.insert((index, id.epoch));
@@ -260,13 +263,14 @@ impl Projection {
         if let Some(store) = stores.get_mut(index.place())
             && let Some(level) = level(index, event)
         {
-            let before = known.map_or_else(StockItem::default, |level| level.item());
             // The newest sequence wins.
-            if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+            if known.is_some_and(|known| known.place() >= at) {
                 store.trail.passed_over(at, &event.sku, &level.item());
             } else {
-                store.digest = store.digest.replace(&event.sku, &before, &level.item());
-                store.trail.changed(at, &event.sku, &before, &level.item());
+                let before = known.map(|known| (known.place(), known.item()));
+                let (_, was) = before.unwrap_or_default();
+                store.digest = store.digest.replace(&event.sku, &was, &level.item());
+                store.trail.changed(at, &event.sku, before, &level.item());
                 item.level = Some(level);
             }
         }
@@ -334,8 +338,10 @@ impl Projection {
             }
         }
         for ((index, sku), Dirty { level, changes }) in &effects.items {
-            if let Some(level) = level {
-                write.level(sku, level)?;
+            // The whole journal says it better.
+            let compared = effects.aside.compared.iter().any(|(of, _)| of == index);
+            if let Some(level) = level.filter(|_| !compared) {
+                write.level(sku, &level)?;
             }
             for (key, change) in changes {
                 write.commitment(*index, sku, key, *change)?;

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
+use inventory_core::digest_trail::Place;
 use inventory_core::safety_stock::SafetyStocks;
 use inventory_core::selling::SellingSwitches;
 use inventory_core::{Digest, FreshnessBounds, StockItem, Terms};
@@ -60,6 +61,12 @@ pub struct Level {
 }
 
 impl Level {
+    /// The event that said so, as a place in the journal.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        (self.epoch, self.sequence)
+    }
+
     /// As the core sees it.
     #[must_use]
     pub const fn item(&self) -> StockItem {

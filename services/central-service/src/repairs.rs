@@ -53,7 +53,7 @@ impl Aside {
             };
             corrected += correct(write, history, (*index, store), gathered, model)?;
             write.forget_progress(*index)?;
-            for (epoch, mut tracker) in trackers(store) {
+            for (epoch, mut tracker) in trackers(store, gathered) {
                 write.tracker(*index, epoch, &tracker.take_changes())?;
             }
             for (sku, commitments) in &gathered.commitments {
@@ -119,10 +119,13 @@ fn correction<'a>(sku: &'a Sku, shown: Option<&Level>, level: &Level) -> NewChan
     }
 }
 
-/// Trackers of a store of which everything was heard.
-fn trackers(store: &Store) -> Vec<(Epoch, SequenceTracker)> {
+/// Trackers of a store of which everything was heard, and something beyond what it reported.
+fn trackers(store: &Store, gathered: &Gathered) -> Vec<(Epoch, SequenceTracker)> {
     let lives = store.witness.lives();
     let whole = lives.lives(store.witness.head).map(|(life, end)| {
+        if life.epoch == store.witness.epoch {
+            return (life.epoch, gathered.tracker.clone());
+        }
         let mut tracker = SequenceTracker::default();
         tracker.begin_behind(end);
         (life.epoch, tracker)
@@ -144,12 +147,12 @@ impl Projection {
     /// [`Error`]; the view must not be used any more.
     pub fn ask_for_missing(&mut self, now: Timestamp) -> Result<u64, Error> {
         let elapsed_ms = self.elapsed_ms();
-        let running = self.stores.iter().filter(|store| store.resync.is_running()).count();
+        let running = self.stores.iter().filter(|store| store.resync.is_moving()).count();
         let mut free = COMPARED_AT_ONCE.saturating_sub(running);
         let mut asks = Vec::new();
         let mut begun = Vec::new();
         for (store, place) in self.stores.iter_mut().zip(0..) {
-            let differs = store.differs;
+            let differs = store.doubtful;
             if free > 0 && store.resync.begin(elapsed_ms, now, &store.witness, differs) {
                 free -= 1;
                 begun.push(place);
@@ -204,7 +207,7 @@ impl Projection {
     ) {
         for (index, gathered) in compared {
             let store = self.store_mut(index);
-            store.trackers = trackers(store).into_iter().collect();
+            store.trackers = trackers(store, &gathered).into_iter().collect();
             store.digest = gathered.digest;
             store.trail = gathered.trail;
             store.resync.shown(corrected, now);

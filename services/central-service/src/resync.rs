@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use inventory_core::{Digest, DigestTrail, SequenceTracker, StockItem};
-use shared_events::{EventId, Lineage, RecordedEvent, Sequence, Sku, Timestamp};
+use inventory_core::{Digest, DigestTrail, SequenceTracker};
+use shared_events::{Epoch, EventId, Lineage, RecordedEvent, Sequence, Sku, Timestamp};
 
 use crate::commitments::Commitments;
 use crate::projection::{commitment, level};
@@ -74,6 +74,8 @@ struct Run {
     progress_at_ms: u64,
     missing: u64,
     silence_ms: u64,
+    /// What was asked for did not come: others need not wait for this one.
+    silent: bool,
 }
 
 impl Resync {
@@ -101,6 +103,11 @@ impl Resync {
         self.run.is_some()
     }
 
+    /// Whether one is running, and its store answers.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.silent)
+    }
+
     /// Begins a comparison when one is wanted: by somebody, or since the digests have differed for a
     /// while. One that did not help is not repeated before twice the pause.
     pub(crate) fn begin(
@@ -113,7 +120,8 @@ impl Resync {
         if !differs {
             self.diverged_at_ms = None;
         }
-        if self.run.is_some() {
+        // A store that has never reported has said nothing that could be compared.
+        if self.run.is_some() || witness.epoch == Epoch::ZERO {
             return false;
         }
         let since = differs.then(|| *self.diverged_at_ms.get_or_insert(now_ms));
@@ -127,12 +135,12 @@ impl Resync {
         }
         self.status.wanted = false;
         self.status.running_since = Some(now);
-        self.status.received = 0;
         self.start(now_ms, witness);
         true
     }
 
     fn start(&mut self, now_ms: u64, witness: &Witness) {
+        self.status.received = 0;
         let lineage = witness.lives();
         let mut gathered = Gathered::default();
         let first = lineage.lives(witness.head).next();
@@ -144,7 +152,8 @@ impl Resync {
             gathered,
             progress_at_ms: now_ms,
             missing: 0,
-            silence_ms: SILENCE_MS.max(self.grace_ms),
+            silence_ms: self.patience_ms(),
+            silent: false,
         });
     }
 
@@ -155,6 +164,7 @@ impl Resync {
         now_ms: u64,
         witness: &Witness,
     ) -> Option<(Sequence, Sequence)> {
+        let patience_ms = self.patience_ms();
         let run = self.run.as_mut()?;
         if run.lineage != witness.lives() {
             self.start(now_ms, witness);
@@ -168,12 +178,14 @@ impl Resync {
         let missing = run.gathered.tracker.missing_through(run.asked_through);
         if missing < run.missing {
             (run.missing, run.progress_at_ms) = (missing, now_ms);
+            (run.silent, run.silence_ms) = (false, patience_ms);
         }
         if applied < run.asked_through {
             if now_ms.saturating_sub(run.progress_at_ms) < run.silence_ms {
                 return None;
             }
             run.silence_ms = run.silence_ms.saturating_mul(2).min(PAUSE_MS_MAX);
+            run.silent = true;
         } else {
             let window = Sequence::new(applied.get().saturating_add(EVENTS_PER_REPLAY));
             run.asked_through = window.min(witness.head);
@@ -181,6 +193,10 @@ impl Resync {
         }
         run.progress_at_ms = now_ms;
         Some((applied.next(), run.asked_through))
+    }
+
+    fn patience_ms(&self) -> u64 {
+        SILENCE_MS.max(self.grace_ms)
     }
 
     /// Takes an event of the store, new to the centre or not.
@@ -236,13 +252,14 @@ impl Gathered {
     fn take(&mut self, store: StoreIndex, event: &RecordedEvent) {
         let known = self.levels.get(&event.sku);
         if let Some(level) = level(store, event) {
-            let at = (event.id.epoch, event.id.sequence);
-            let before = known.map_or_else(StockItem::default, Level::item);
-            if known.is_some_and(|known| (known.epoch, known.sequence) >= at) {
+            let at = level.place();
+            if known.is_some_and(|known| known.place() >= at) {
                 self.trail.passed_over(at, &event.sku, &level.item());
             } else {
-                self.digest = self.digest.replace(&event.sku, &before, &level.item());
-                self.trail.changed(at, &event.sku, &before, &level.item());
+                let before = known.map(|known| (known.place(), known.item()));
+                let (_, was) = before.unwrap_or_default();
+                self.digest = self.digest.replace(&event.sku, &was, &level.item());
+                self.trail.changed(at, &event.sku, before, &level.item());
                 self.levels.insert(event.sku.clone(), level);
             }
         }
@@ -251,3 +268,6 @@ impl Gathered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,8 +73,8 @@ pub(crate) struct Store {
     location: Option<Location>,
     /// Its journal is behind what it reported in this very life: it is not the only one.
     went_back: bool,
-    /// Its levels here are not its own, as far as was told last.
-    pub(crate) differs: bool,
+    /// Its levels here are not its own, or rest on what its journal does not have, as was told last.
+    pub(crate) doubtful: bool,
     tell: Tell,
     contradicted_at_ms: Option<u64>,
     gap: GapWatch,
@@ -92,7 +92,7 @@ impl Store {
             heard_at: None,
             location: None,
             went_back: false,
-            differs: false,
+            doubtful: false,
             tell: Tell::Nothing,
             contradicted_at_ms: None,
             gap: GapWatch::new(gap_grace_ms),
@@ -184,9 +184,9 @@ impl Store {
 
     /// What the store is to be told of its journal, if anything.
     pub(crate) fn tell(&mut self, now_ms: u64, now: Timestamp) -> Option<CommandEnvelope> {
-        match self.tell {
+        let seen = match self.tell {
             Tell::Nothing => return None,
-            Tell::Asked => {}
+            Tell::Asked => self.seen(),
             Tell::Contradicted => {
                 let told = self.contradicted_at_ms;
                 if told.is_some_and(|at| now_ms.saturating_sub(at) < CONTRADICT_EVERY_MS) {
@@ -195,17 +195,24 @@ impl Store {
                 self.contradicted_at_ms = Some(now_ms);
                 tracing::error!(store = %self.id, epoch = %self.witness.epoch, head = %self.witness.head,
                     "another copy of this store's journal is written too; it is told to stop");
+                // What was reported has a hash, which tells the copies apart.
+                self.reported()
             }
-        }
+        };
         self.tell = Tell::Nothing;
         let id = format!("witnessed:{}:{}", self.witness.epoch, now.unix_millis());
-        let seen = StoreCommand::JournalWitnessed(self.seen());
-        Some(envelope(&self.id, &id, seen, now))
+        Some(envelope(&self.id, &id, StoreCommand::JournalWitnessed(seen), now))
     }
 
-    /// What was seen of the journal: by heartbeats, and by events whose heartbeat never came.
-    fn seen(&self) -> JournalWitnessed {
+    /// What was seen of the journal by heartbeats.
+    fn reported(&self) -> JournalWitnessed {
         let Witness { epoch, head, head_hash, lineage, .. } = self.witness.clone();
+        JournalWitnessed { epoch, head, head_hash, lineage }
+    }
+
+    /// The same, and by events whose heartbeat never came.
+    fn seen(&self) -> JournalWitnessed {
+        let JournalWitnessed { epoch, head, head_hash, lineage } = self.reported();
         let newest = self.trackers.iter().map(|(epoch, tracker)| (*epoch, tracker.highest()));
         // A tracker without events stands where its life begins.
         let newest = newest.filter(|(_, highest)| *highest > Sequence::ZERO).max();
@@ -227,7 +234,8 @@ impl Store {
 
     pub(crate) fn view(&mut self) -> StoreView {
         let agrees = self.agrees();
-        self.differs = agrees == Some(false);
+        let differ = agrees == Some(false);
+        self.doubtful = differ || self.has_strays();
         StoreView {
             id: self.id.clone(),
             witness: self.witness.clone(),
@@ -235,7 +243,7 @@ impl Store {
             missing: self.missing(),
             digest: self.digest,
             // Another journal than the one it reported, or other levels.
-            diverged: self.went_back || self.differs,
+            diverged: self.went_back || differ,
             compared: agrees.is_some(),
             resync: self.resync.status(),
             heard_at: self.heard_at,
@@ -247,9 +255,36 @@ impl Store {
     /// while that cannot be told.
     fn agrees(&self) -> Option<bool> {
         let Witness { epoch, head, digest, .. } = &self.witness;
-        let applied = epoch.get() > 0 && self.missing() == 0;
+        let applied = epoch.get() > 0 && self.missing() == 0 && !self.is_overtaken();
         let here = self.trail.back_to((*epoch, *head), self.digest).filter(|_| applied)?;
         Some(*digest == here.to_string())
+    }
+
+    /// Whether events were applied that are in none of the lives the store goes by. Levels can agree all
+    /// the same, once their items have been sold again; what such an event promised stays. A life that
+    /// wrote nothing may look like it, for one comparison.
+    fn has_strays(&self) -> bool {
+        let lives = self.witness.lives();
+        let end_of = |epoch| {
+            let life = lives.lives(Sequence::MAX).find(|(life, _)| life.epoch == epoch);
+            life.map(|(_, end)| end)
+        };
+        self.trackers.iter().any(|(epoch, tracker)| {
+            let highest = tracker.highest();
+            match end_of(*epoch) {
+                Some(end) => highest > end,
+                None => lives.epoch_of(highest).is_some(),
+            }
+        })
+    }
+
+    /// Whether events of a later life have come than the store reports: another copy's, or its own that
+    /// are ahead of their heartbeat. They hide what the store says of their items.
+    fn is_overtaken(&self) -> bool {
+        let later = |epoch: &Epoch| *epoch > self.witness.epoch;
+        self.trackers
+            .iter()
+            .any(|(epoch, tracker)| later(epoch) && tracker.highest() > Sequence::ZERO)
     }
 
     fn missing(&self) -> u64 {
@@ -262,7 +297,9 @@ impl Store {
         for (life, end) in self.witness.lives().lives(self.witness.head) {
             let tracker = self.trackers.get(&life.epoch);
             let applied = tracker.map_or(Sequence::ZERO, SequenceTracker::applied_through);
-            through = through.max(applied);
+            // What an earlier life wrote behind its end is not in the journal any more.
+            let current = life.epoch == self.witness.epoch;
+            through = through.max(if current { applied } else { applied.min(end) });
             if applied < end {
                 break;
             }

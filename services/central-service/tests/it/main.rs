@@ -19,11 +19,19 @@ mod http;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod lineage;
+#[cfg(test)]
+mod lives;
+#[cfg(test)]
+mod lost_promises;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod outbound;
 #[cfg(test)]
 mod positions;
+#[cfg(test)]
+mod resync;
 #[cfg(test)]
 mod selling;
 #[cfg(test)]
@@ -34,3 +42,5 @@ mod staleness;
 mod stream;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sync;

@@ -147,7 +147,8 @@ impl Observer {
             self.trail.passed_over(at, &name, &to);
         } else {
             self.digest = self.digest.replace(&name, &before, &to);
-            self.trail.changed(at, &name, &before, &to);
+            let before = known.map(|(newest, before)| ((LIFE, Sequence::new(newest)), before));
+            self.trail.changed(at, &name, before, &to);
             self.rows.insert(item, (sequence, to));
         }
     }

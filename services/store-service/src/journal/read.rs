@@ -162,20 +162,23 @@ pub(super) fn state(connection: &Connection) -> Result<State, Error> {
     })
 }
 
-/// The chain's hash at a sequence; at 0 what the first event is built on.
+/// The chain's hash at a sequence; where the journal begins, what its first event is built on.
 pub(super) fn hash_at(
     connection: &Connection,
     store: &StoreId,
     sequence: Sequence,
 ) -> Result<Option<ChainHash>, Error> {
-    if sequence == Sequence::ZERO {
-        return Ok(Some(ChainHash::genesis(store)));
-    }
     let hash: Option<[u8; 32]> = connection
         .prepare_cached("SELECT hash FROM events WHERE sequence = ?1")?
         .query_row([signed(sequence.get())], |row| row.get(0))
         .optional()?;
-    Ok(hash.map(ChainHash))
+    if hash.is_some() {
+        return Ok(hash.map(ChainHash));
+    }
+    let begins: bool = connection
+        .prepare_cached("SELECT begins_behind = ?1 FROM journal")?
+        .query_row([signed(sequence.get())], |row| row.get(0))?;
+    Ok((begins || sequence == Sequence::ZERO).then(|| ChainHash::genesis(store)))
 }
 
 /// Walks the whole chain, checking every link, and hands each event on.

@@ -8,7 +8,7 @@ use event_log::MemoryLog;
 use rusqlite::Connection;
 use serde_json::json;
 use service_kit::folder::Error as FolderError;
-use shared_events::StoreId;
+use shared_events::{Sequence, StoreId};
 use store_service::journal::{self, Error, Head, Journal};
 use tempfile::TempDir;
 
@@ -244,4 +244,15 @@ async fn what_was_answered_survives_a_store_that_never_closed() {
     let named = with(adjust("X", 1), serde_json::json!({"commandId": "c20"}));
     assert!(recovered.post(ADJUST, &named).await.is_replayed());
     assert_eq!(recovered.adjust("X", 1).await.json()["sequence"], 21);
+}
+
+/// A centre may have seen nothing of it but where it begins; that is no other journal.
+#[test]
+fn a_journal_that_begins_behind_a_snapshot_knows_what_it_is_built_on() {
+    let folder = test_support::folder();
+    let mut journal = Journal::open(folder.path(), &store_id(), |_| {}).unwrap();
+    journal.begin_behind(Sequence::new(100)).unwrap();
+    let at = |sequence| journal.hash_at(Sequence::new(sequence)).unwrap();
+    assert_eq!(at(100), Some(journal.head().hash));
+    assert_eq!((at(99), at(101)), (None, None));
 }

@@ -1,8 +1,11 @@
 //! Stock commands that come by way of the centre, and records that are no commands at all.
 
 use event_log::Publication;
+use shared_events::command::JournalWitnessed;
 use shared_events::wire::OutgoingRecord;
-use shared_events::{AdjustStock, OnShortfall, Rejection, StockCommand, StockEvent, StoreCommand};
+use shared_events::{
+    AdjustStock, Epoch, OnShortfall, Rejection, Sequence, StockCommand, StockEvent, StoreCommand,
+};
 
 use crate::support::{ADJUST, TestStore, adjust, store_id, topics, with};
 
@@ -90,4 +93,23 @@ async fn who_asks_again_is_told_again_what_became_of_it() {
     assert!(matches!(refused[0].event, StockEvent::CommandRefused(_)), "{refused:?}");
     centre.more_copies("A/1/1", before).await;
     assert_eq!(store.item("X").await, (4, 1));
+}
+
+/// A centre that has heard events, and not yet the heartbeat behind them, knows no hash there.
+#[tokio::test]
+async fn a_store_goes_on_when_it_is_told_of_its_own_events_without_their_hash() {
+    let store = TestStore::start().await;
+    for units in 1..=3 {
+        store.replace("X", units).await;
+    }
+    let seen = JournalWitnessed {
+        epoch: Epoch::new(1),
+        head: Sequence::new(2),
+        head_hash: String::new(),
+        lineage: None,
+    };
+    store.centre().send("witnessed", StoreCommand::JournalWitnessed(seen));
+    store.centre().send("erp-1", change("X", 5));
+    store.centre().answer("erp-1").await;
+    assert_eq!(store.item("X").await, (8, 4));
 }

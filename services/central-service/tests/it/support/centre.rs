@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use central_service::api;
 use central_service::api::stream::{Limits, Streams};
+use central_service::commitments::{AskKey, Commitment};
 use central_service::database::{Database, Lane, OutboxRow, Reader};
 use central_service::feed::Feed;
 use central_service::history::{DEFAULT_EVENTS, Recorder};
@@ -47,6 +48,7 @@ pub(crate) struct Centre {
 pub(crate) struct Picture {
     pub(crate) levels: BTreeMap<(StoreId, Sku), Level>,
     pub(crate) stores: Vec<(StoreId, Witness, u64, u64, String)>,
+    pub(crate) promised: BTreeMap<(StoreId, Sku), Vec<(AskKey, Commitment)>>,
     pub(crate) positions: BTreeMap<(String, i32), Offset>,
 }
 
@@ -161,6 +163,8 @@ impl Centre {
                 sum.events += applied.events;
                 sum.duplicates += applied.duplicates;
                 sum.rows += applied.rows;
+                sum.refused += applied.refused;
+                sum.corrected += applied.corrected;
             }
             if self.is_at_end() {
                 return sum;
@@ -219,9 +223,20 @@ impl Centre {
         commands.map(command).collect()
     }
 
+    /// The same, and they are published: each is given once.
+    pub(crate) fn take_commands(&mut self) -> Vec<CommandEnvelope> {
+        let commands = self.commands().into_iter().map(|(_, sent)| sent).collect();
+        let waiting = self.outbox();
+        let last = waiting.iter().rev().find(|row| row.lane == Lane::Commands).map(|row| row.id);
+        if let Some(last) = last {
+            self.forget(Lane::Commands, last);
+        }
+        commands
+    }
+
     /// As the last commit left it.
     pub(crate) fn picture(&self) -> Picture {
-        let mut levels = BTreeMap::new();
+        let (mut levels, mut promised) = (BTreeMap::new(), BTreeMap::new());
         let mut stores = Vec::new();
         for seen in self.model.stores() {
             let view = StoreView::clone(&seen.view);
@@ -229,12 +244,23 @@ impl Centre {
             let reader = self.reader.lock().expect("no panic");
             for item in reader.skus(index, "", usize::MAX).expect("it can be read") {
                 let level = self.model.level(index, &sku(&item)).expect("memory has every row");
+                let of_item = self.promised(&view.id, &item);
+                promised.insert((view.id.clone(), sku(&item)), of_item);
                 levels.insert((view.id.clone(), sku(&item)), level);
             }
             let (through, digest) = (view.applied_through.get(), view.digest.to_string());
             stores.push((view.id, view.witness, through, view.missing, digest));
         }
-        Picture { levels, stores, positions: self.intake.positions.clone() }
+        Picture { levels, stores, promised, positions: self.intake.positions.clone() }
+    }
+
+    /// What is promised of an item in a store, as it is known here.
+    pub(crate) fn promised(&self, id: &StoreId, item: &str) -> Vec<(AskKey, Commitment)> {
+        let (index, seen) = self.model.store(id).expect("the store is known");
+        let (item, now_ms) = (sku(item), self.now.unix_millis());
+        self.model.explained(&seen, index, &item, now_ms, |_, all| {
+            all.iter().map(|(key, known)| (key.clone(), *known)).collect()
+        })
     }
 
     pub(crate) fn router(&self) -> Router {

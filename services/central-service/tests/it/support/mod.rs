@@ -25,7 +25,7 @@ pub(crate) use centre::{Centre, Picture, file};
 pub(crate) use follow::follow;
 pub(crate) use shop::{Shop, digest, fold};
 pub(crate) use topic::{at, command, heartbeats, publish, raw, records, send, wait_for};
-pub(crate) use web::{ask, documented, get, put};
+pub(crate) use web::{ask, documented, get, post, put};
 
 /// Longest a test waits for something that another thread does.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

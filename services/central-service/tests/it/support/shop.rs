@@ -1,8 +1,11 @@
 //! A store as far as the centre can tell: rules, a journal without holes, heartbeats.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use inventory_core::witness::{Comparison, Own, compare};
 use inventory_core::{Digest, StockItem, decide, evolve};
+use shared_events::command::{JournalWitnessed, ReplayEvents};
 use shared_events::reservation::{
     Binding, ReleaseReason, ReservationReleased, StockCommandRefused, StockReserved,
 };
@@ -85,8 +88,16 @@ impl Shop {
             traceparent: None,
             event,
         };
+        if recorded.event.levels().is_some() {
+            evolve(self.items.entry(recorded.sku.clone()).or_default(), &recorded.event);
+        }
         self.journal.push(recorded.clone());
         recorded
+    }
+
+    /// How an item stands.
+    pub(crate) fn item(&self, item: &str) -> StockItem {
+        self.items.get(&sku(item)).copied().unwrap_or_default()
     }
 
     fn handle(&mut self, command: &StockCommand) -> bool {
@@ -161,6 +172,62 @@ impl Shop {
         self.lineage.begin(epoch, self.head).expect("a later life");
     }
 
+    /// The same behind a life that others may have begun.
+    pub(crate) fn begin_life(&mut self, epoch: u64) {
+        self.lineage.begin(Epoch::new(epoch), self.head).expect("a later life");
+    }
+
+    /// A backup of an earlier moment: the journal as it was then, with the lives that wrote it.
+    pub(crate) fn backup(&self, head: usize) -> Self {
+        let journal = self.journal[..head].to_vec();
+        let mut backup = Self { items: fold(&journal), ..Self::new(self.id.as_str()) };
+        for event in &journal {
+            if event.id.epoch != backup.epoch() {
+                backup.lineage.begin(event.id.epoch, backup.head).expect("a later life");
+            }
+            backup.head = event.id.sequence;
+        }
+        backup.journal = journal;
+        backup
+    }
+
+    /// How its journal compares with what a centre says it has seen of it.
+    pub(crate) fn compare(&self, seen: &JournalWitnessed) -> Comparison {
+        let hash = self.hash_at(seen.head);
+        compare(
+            Own {
+                epoch: self.epoch(),
+                lineage: &self.lineage,
+                head: self.head,
+                hash_there: hash.as_deref(),
+            },
+            seen,
+        )
+    }
+
+    /// What it publishes when it is asked for a part of its journal.
+    pub(crate) fn replay(&self, wanted: &ReplayEvents) -> &[RecordedEvent] {
+        let place = |sequence: Sequence| usize::try_from(sequence.get()).expect("few events");
+        let through = place(wanted.through.min(self.head));
+        let known = wanted.epoch == self.epoch() && place(wanted.from) <= through;
+        if known { self.events(place(wanted.from), through) } else { &[] }
+    }
+
+    /// What a store says that has just opened its journal.
+    pub(crate) fn hello(&self) -> Heartbeat {
+        Heartbeat { opening: true, ..self.heartbeat() }
+    }
+
+    /// Of everything up to a sequence; `None` where there is nothing.
+    fn hash_at(&self, sequence: Sequence) -> Option<String> {
+        let through = usize::try_from(sequence.get()).expect("few events");
+        let mut hash = DefaultHasher::new();
+        for event in self.journal.get(..through)? {
+            format!("{event:?}").hash(&mut hash);
+        }
+        Some(format!("{:016x}", hash.finish()))
+    }
+
     /// The life that is lived.
     pub(crate) fn epoch(&self) -> Epoch {
         self.lineage.current().epoch
@@ -180,7 +247,7 @@ impl Shop {
             store_id: self.id.clone(),
             epoch: self.epoch(),
             head: self.head,
-            head_hash: format!("{:016x}", self.head.get()),
+            head_hash: self.hash_at(self.head).expect("its own end"),
             published_through: self.head,
             digest: digest(&fold(&self.journal)).to_string(),
             sent_at: now(self.journal.len()),

@@ -51,6 +51,10 @@ pub(crate) async fn get(router: &Router, path: &str) -> Answer {
     ask(router, Request::get(path).body(Body::empty()).expect("a request")).await
 }
 
+pub(crate) async fn post(router: &Router, path: &str) -> Answer {
+    ask(router, Request::post(path).body(Body::empty()).expect("a request")).await
+}
+
 pub(crate) async fn put(router: &Router, path: &str, body: &Value) -> Answer {
     let request = Request::put(path).header(header::CONTENT_TYPE, "application/json");
     ask(router, request.body(Body::from(body.to_string())).expect("a request")).await
