@@ -169,9 +169,7 @@ async fn a_journal_that_kept_a_part_gets_the_items_that_differ() {
     for (sku, item) in [("X", (3, 3)), ("Y", (31, 5)), ("Z", (5, 2))] {
         assert_eq!(store.item(sku).await, item, "{sku}");
     }
-    let page = store.get("/api/sync").await.accepted();
-    assert_eq!(
-        page["lineage"],
-        serde_json::json!([{"epoch": 1, "from": 1}, {"epoch": 2, "from": 7}])
-    );
+    let lineage = store.get("/api/sync").await.accepted()["lineage"].clone();
+    let from: Vec<_> = lineage.as_array().unwrap().iter().map(|life| &life["from"]).collect();
+    assert_eq!(from, [1, 7]);
 }
