@@ -31,8 +31,7 @@ pub(crate) struct Args {
 
 /// A journal that holds.
 struct Verified {
-    store: StoreId,
-    epoch: Epoch,
+    identity: journal::Identity,
     head: journal::Head,
     digest: Digest,
 }
@@ -49,7 +48,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Err(other) => return Err(other.into()),
     };
-    let Verified { store, epoch, head, .. } = &verified;
+    let Verified { identity, head, .. } = &verified;
+    let (store, epoch) = (&identity.store, identity.epoch());
     output::say(&format!("store {store}, epoch {epoch}: {} events hold", head.sequence));
     output::say(&format!("head hash {}", head.hash));
     let Some(central) = &args.central else {
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let reader = journal::reader(&args.data_dir)?;
-    Ok(tell(&verified, known, &reader)?)
+    tell(&verified, known, &reader)
 }
 
 fn walk(folder: &std::path::Path) -> Result<Verified, journal::Error> {
@@ -75,7 +75,7 @@ fn walk(folder: &std::path::Path) -> Result<Verified, journal::Error> {
     let digest = items.iter().fold(Digest::default(), |digest, (sku, item)| {
         digest.replace(sku, &StockItem::default(), item)
     });
-    Ok(Verified { epoch: identity.epoch(), store: identity.store, head, digest })
+    Ok(Verified { identity, head, digest })
 }
 
 /// A store as a centre shows it.
@@ -95,20 +95,22 @@ struct Stores {
     stores: Vec<Known>,
 }
 
-fn tell(
-    verified: &Verified,
-    known: Known,
-    reader: &journal::Reader,
-) -> Result<ExitCode, journal::Error> {
-    let Verified { epoch, head, digest, .. } = verified;
+fn tell(verified: &Verified, known: Known, reader: &journal::Reader) -> anyhow::Result<ExitCode> {
+    let Verified { identity, head, digest } = verified;
+    let (lineage, epoch) = (&identity.lineage, identity.epoch());
     let hash = reader.hash_at(known.head)?.map(|hash| hash.to_string());
-    let own = Own { epoch: *epoch, head: head.sequence, hash_there: hash.as_deref() };
+    let own = Own { epoch, lineage, head: head.sequence, hash_there: hash.as_deref() };
+    // The centre does not show the lives: a later one is taken to go on from here.
+    let mut lives = lineage.clone();
+    if known.epoch > epoch {
+        lives.begin(known.epoch, head.sequence).context("the centre's epoch")?;
+    }
     let Known { applied_through, digest: shown, .. } = known;
     let seen = JournalWitnessed {
         epoch: known.epoch,
         head: known.head,
         head_hash: known.head_hash,
-        lineage: None,
+        lineage: Some(lives),
     };
     let wrong = match compare(own, &seen) {
         Comparison::Whole | Comparison::Earlier => None,
@@ -142,7 +144,7 @@ fn tell(
     if shown != digest.to_string() {
         output::error(&format!(
             "the centre shows other levels (digest {shown}, here {digest}): POST /api/sync/stores/{} compares them",
-            verified.store
+            identity.store
         ));
         return Ok(ExitCode::FAILURE);
     }

@@ -249,23 +249,29 @@ async fn a_fork_is_not_made_whole_with_the_other_sides_events() {
     assert!(store.get("/api/sync").await.accepted()["epoch"].as_u64().unwrap() > newest.get());
 }
 
+/// Between any two of the writer's transactions.
 #[tokio::test]
-async fn a_crash_behind_a_refill_does_not_go_on_in_the_life_of_those_who_wrote_it() {
-    let log = MemoryLog::default();
-    let _witness = Witness::start(log.clone());
-    let store = Setup::with_log(log).asking(LONG).start().await;
-    sell(&store, 1..=10).await;
-    let kept = keep(store.folder());
-    sell(&store, 11..=20).await;
-    store.published().await;
-    let setup = store.stop().await;
-    let (original, _) = events(setup.folder());
-    put_back(&kept, setup.folder());
-    let mut journal = Journal::open(setup.folder(), &store_id(), |_| {}).unwrap();
-    journal.refill(&original[10..]).unwrap();
-    drop(journal);
-    let store = setup.start().await;
-    let next = store.adjust("S1", 1).await.json();
-    assert_eq!(next["sequence"], 21);
-    assert_ne!(next["eventId"], "A/1/21");
+async fn a_crash_in_or_behind_a_refill_does_not_go_on_in_the_life_of_those_who_wrote_it() {
+    for through in [15, 20] {
+        let log = MemoryLog::default();
+        let _witness = Witness::start(log.clone());
+        let store = Setup::with_log(log).asking(LONG).start().await;
+        sell(&store, 1..=10).await;
+        let kept = keep(store.folder());
+        sell(&store, 11..=20).await;
+        store.published().await;
+        let setup = store.stop().await;
+        let (original, end) = events(setup.folder());
+        put_back(&kept, setup.folder());
+        let mut journal = Journal::open(setup.folder(), &store_id(), |_| {}).unwrap();
+        journal.refill(&original[10..through]).unwrap();
+        drop(journal);
+        let store = setup.start().await;
+        store.opened().await;
+        let next = store.adjust("S1", 1).await.json();
+        assert_eq!(next["sequence"], 21);
+        assert_ne!(next["eventId"], "A/1/21");
+        let reader = journal::reader(store.folder()).unwrap();
+        assert_eq!(reader.hash_at(end.sequence).unwrap(), Some(end.hash));
+    }
 }
