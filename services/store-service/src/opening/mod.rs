@@ -122,18 +122,18 @@ impl Opening {
             Comparison::Whole | Comparison::Earlier if !journal.has_moved() => journal.go_on()?,
             Comparison::Whole | Comparison::Earlier => {
                 info!(store = %self.store, "the journal was moved here, and begins a new life");
-                journal.begin_life(newest.next())?;
+                journal.begin_life(of_its_own(newest))?;
             }
             Comparison::Behind => {
                 warn!(store = %self.store, head = %before, seen = %seen.head,
                     "the journal has lost its end; its events are fetched from the broker");
                 self.refill(journal, &seen, standing, refilled, cancel)?;
-                journal.begin_life(newest.max(journal.identity().epoch()).next())?;
+                journal.begin_life(of_its_own(newest.max(journal.identity().epoch())))?;
             }
             Comparison::Forked | Comparison::Superseded => {
                 error!(store = %self.store, head = %before, epoch = %seen.epoch, seen = %seen.head,
                     "another copy of this journal has been written; this one begins a new life, and the other will be refused");
-                journal.begin_life(newest.next())?;
+                journal.begin_life(of_its_own(newest))?;
             }
         }
         let head = journal.head().sequence;
@@ -169,7 +169,7 @@ impl Opening {
         if self.wait.is_zero() && !journal.has_moved() {
             return journal.go_on();
         }
-        let epoch = unheard(journal.identity().epoch());
+        let epoch = of_its_own(journal.identity().epoch());
         warn!(store = %self.store, %epoch, "no centre says what it has seen of the journal; it begins a new life");
         journal.begin_life(epoch)
     }
@@ -300,8 +300,9 @@ fn lost(journal: &Journal, seen: &JournalWitnessed) -> u64 {
     seen.head.get().saturating_sub(kept.get())
 }
 
-/// An epoch that no other copy of the journal comes to, although nobody is asked.
-fn unheard(epoch: Epoch) -> Epoch {
+/// A later epoch that no other copy of the journal comes to: what a centre has seen does not tell which
+/// lives were begun and not heard of yet.
+fn of_its_own(epoch: Epoch) -> Epoch {
     let by_clock = Epoch::new(clock::unix_micros()).min(Epoch::new(Epoch::MAX.get() / 2));
     epoch.next().max(by_clock)
 }

@@ -10,9 +10,8 @@ use serde_json::json;
 use service_kit::folder::Error as FolderError;
 use shared_events::{Sequence, StoreId};
 use store_service::journal::{self, Error, Head, Journal};
-use tempfile::TempDir;
 
-use crate::support::{ADJUST, Setup, TestStore, adjust, store_id, with};
+use crate::support::{ADJUST, Setup, TestStore, adjust, copy_of, store_id, with};
 
 fn open(folder: &Path) -> Result<Head, Error> {
     Journal::open(folder, &store_id(), |_| {}).map(|journal| journal.head())
@@ -38,15 +37,6 @@ async fn closed() -> (Setup, PathBuf) {
         .unwrap();
     assert_eq!(settled, 0, "nobody else has it open");
     (setup, folder)
-}
-
-fn copy(folder: &Path) -> TempDir {
-    let copy = test_support::folder();
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
-    copy
 }
 
 #[tokio::test]
@@ -104,7 +94,7 @@ async fn the_first_changed_row_is_named() {
         (2, "UPDATE journal SET begins_behind = 1"),
         (1, "UPDATE journal SET store_id = 'B'"),
     ] {
-        let copy = copy(&folder);
+        let copy = copy_of(&folder);
         let tampered = database(copy.path());
         tampered.execute_batch("DROP TRIGGER events_are_never_updated").unwrap();
         tampered.execute_batch("DROP TRIGGER events_are_never_deleted").unwrap();
@@ -157,7 +147,7 @@ async fn a_damaged_file_is_refused_and_left_alone() {
         ("all overwritten", length, Some(garbage(0, usize::try_from(length).unwrap()))),
     ];
     for (what, keep, written) in damages {
-        let copy = copy(&folder);
+        let copy = copy_of(&folder);
         let path = copy.path().join("journal.db");
         let mut file = OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len(keep).unwrap();
@@ -233,7 +223,7 @@ async fn what_was_answered_survives_a_store_that_never_closed() {
         let named = with(adjust("X", 1), serde_json::json!({"commandId": format!("c{n}")}));
         store.post(ADJUST, &named).await.accepted();
     }
-    let cut = copy(store.folder());
+    let cut = copy_of(store.folder());
     // And with it the beginning of a commit that nobody was told about.
     let wal = cut.path().join("journal.db-wal");
     OpenOptions::new().append(true).open(&wal).unwrap().write_all(&[0xa5; 6_000]).unwrap();

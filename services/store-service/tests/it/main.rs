@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_requests;
@@ -21,11 +23,19 @@ mod idempotency;
 #[cfg(test)]
 mod journal;
 #[cfg(test)]
+mod lives;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod reservations;
+#[cfg(test)]
+mod restored;
 #[cfg(test)]
 mod staff;
 #[cfg(test)]
@@ -34,3 +44,5 @@ mod stopping;
 mod support;
 #[cfg(test)]
 mod topic_commands;
+#[cfg(test)]
+mod unwitnessed;

@@ -8,7 +8,8 @@ use shared_events::command::CommandEnvelope;
 use shared_events::reservation::{
     Binding, FulfilReservation, ReleaseReason, ReleaseReservation, ReserveStock, WantedLine,
 };
-use shared_events::wire::encode_command;
+use shared_events::topic::TopicSpec;
+use shared_events::wire::{OutgoingRecord, encode_command};
 use shared_events::{EventId, RecordedEvent, StoreCommand, Timestamp};
 use test_support::eventually;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,11 @@ impl Centre {
             topic: topics().commands(&store_id()).name,
             record: encode_command(&envelope),
         });
+    }
+
+    /// Writes a record onto any topic.
+    pub(crate) fn publish_to(&self, topic: &TopicSpec, record: OutgoingRecord) {
+        self.publish(Publication { topic: topic.name.clone(), record });
     }
 
     pub(crate) fn publish(&self, publication: Publication) {

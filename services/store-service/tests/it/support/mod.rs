@@ -4,6 +4,7 @@ mod centre;
 mod reply;
 mod spy;
 mod topic;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub(crate) use centre::{Centre, ask, in_seconds};
 pub(crate) use reply::{Reply, check_problem};
 pub(crate) use spy::{Said, Spy};
 pub(crate) use topic::{Topic, sequences_by_key};
+pub(crate) use witness::{Witness, seen};
 
 /// Long enough for a busy machine; nothing waits it out unless it fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -54,6 +56,8 @@ pub(crate) struct Setup {
     log: Arc<dyn EventLog>,
     heartbeat_every: Duration,
     release_grace: Duration,
+    witness_wait: Duration,
+    unwitnessed: Unwitnessed,
 }
 
 impl Setup {
@@ -68,7 +72,19 @@ impl Setup {
             log: Arc::new(log),
             heartbeat_every,
             release_grace: Duration::from_secs(120),
+            witness_wait: Duration::ZERO,
+            unwitnessed: Unwitnessed::Serve,
         }
+    }
+
+    /// Asks a centre for so long before it opens.
+    pub(crate) fn asking(self, witness_wait: Duration) -> Self {
+        Self { witness_wait, ..self }
+    }
+
+    /// Waits for a centre as long as it takes.
+    pub(crate) fn holding(self) -> Self {
+        Self { unwitnessed: Unwitnessed::Hold, ..self }
     }
 
     /// Lets go of reservations as soon as their time is over.
@@ -100,14 +116,23 @@ impl Setup {
             topics: topics(),
             heartbeat_every: self.heartbeat_every,
             location: None,
-            witness_wait: Duration::ZERO,
-            unwitnessed: Unwitnessed::Serve,
+            witness_wait: self.witness_wait,
+            unwitnessed: self.unwitnessed,
             release_grace: self.release_grace,
         }
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A store that is not served.
+    pub(crate) fn app(&self) -> App {
+        App::build(self.config(), Arc::clone(&self.log)).unwrap()
+    }
+
     pub(crate) async fn start(self) -> TestStore {
-        let app = App::build(self.config(), Arc::clone(&self.log)).unwrap();
+        let app = self.app();
         let caller = Caller { router: http::bounded(app.router()) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -115,6 +140,16 @@ impl Setup {
         let task = tokio::spawn(app.run(listener, stop.clone()));
         TestStore { setup: self, caller, address, stop, task }
     }
+}
+
+/// A copy of a store's folder as it lies there.
+pub(crate) fn copy_of(folder: &Path) -> TempDir {
+    let copy = test_support::folder();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    copy
 }
 
 pub(crate) fn store_id() -> StoreId {
@@ -141,6 +176,12 @@ impl TestStore {
         stop.cancel();
         task.await.unwrap().unwrap();
         (setup, asked.elapsed())
+    }
+
+    /// Waits until it ends by itself, and gives why.
+    pub(crate) async fn ended(self) -> (Setup, anyhow::Error) {
+        let ended = tokio::time::timeout(DEADLINE, self.task).await.expect("it ends");
+        (self.setup, ended.unwrap().unwrap_err())
     }
 
     pub(crate) async fn restart(self) -> Self {
@@ -204,6 +245,34 @@ impl TestStore {
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert_eq!(reply.header("content-type"), Some("application/x-ndjson"));
         reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until it may be written.
+    pub(crate) async fn opened(&self) {
+        test_support::eventually_async("it opens", DEADLINE, async || {
+            (self.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the broker has everything.
+    pub(crate) async fn published(&self) {
+        test_support::eventually_async("all is published", DEADLINE, async || {
+            let sync = self.get("/api/sync").await.accepted();
+            (sync["publishedThrough"] == sync["head"]).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a heartbeat has told of everything.
+    pub(crate) async fn witnessed(&self) {
+        let head = self.head().await;
+        test_support::eventually_async("a heartbeat tells it", DEADLINE, async || {
+            let heartbeats =
+                Topic::read(self.setup.log.as_ref(), &topics().heartbeats()).heartbeats();
+            heartbeats.iter().any(|said| !said.opening && said.head.get() == head).then_some(())
+        })
+        .await;
     }
 
     /// Units on hand and version.

@@ -22,6 +22,11 @@ struct Lying {
 }
 
 impl Lying {
+    /// Or something that a test put there.
+    fn is_typed(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name == "ce_type")
+    }
+
     fn read<T>(&self, decode: impl FnOnce(&IncomingRecord<'_>) -> T) -> T {
         let headers: Vec<_> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
@@ -77,7 +82,18 @@ impl Topic {
     }
 
     pub(crate) fn events(&self) -> Vec<RecordedEvent> {
-        self.records.values().map(|record| record.read(decode_event).unwrap()).collect()
+        let events = self.records.values().filter(|record| record.is_typed());
+        events.map(|record| record.read(decode_event).unwrap()).collect()
+    }
+
+    /// The event of a sequence, as it was published first: its partition, and the offset behind it.
+    pub(crate) fn behind(&self, sequence: u64) -> (usize, Offset) {
+        let found = self
+            .records
+            .iter()
+            .find(|(_, record)| record.read(decode_event).unwrap().id.sequence.get() == sequence);
+        let (partition, offset) = found.unwrap_or_else(|| panic!("no event {sequence}")).0;
+        (usize::try_from(*partition).unwrap(), offset.next())
     }
 
     pub(crate) fn heartbeats(&self) -> Vec<Heartbeat> {
