@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use service_kit::Problem;
 use service_kit::extract::{Json as Body, Path};
 use shared_events::policy::Selling;
-use shared_events::{CentreId, Lineage, Location, StoreId, Text, Timestamp};
+use shared_events::{CentreId, Location, StoreId, Text, Timestamp};
+use stock_http::lineage::{LifeView, lives};
 use utoipa::ToSchema;
 
 use super::freshness::FreshnessView;
@@ -41,8 +42,7 @@ pub(super) struct Store {
     epoch: u64,
     /// All its lives, each with its first sequence; absent before its first report.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Object>>)]
-    lineage: Option<Lineage>,
+    lineage: Option<Vec<LifeView>>,
     /// Newest sequence in its journal, as it last reported.
     head: u64,
     /// Chain hash there.
@@ -64,7 +64,7 @@ impl Store {
             store_id: view.id.clone(),
             location: view.location,
             epoch: view.witness.epoch.get(),
-            lineage: view.witness.told(),
+            lineage: view.witness.told().map(lives),
             head: view.witness.head.get(),
             head_hash: view.witness.head_hash.clone(),
             applied_through: view.applied_through.get(),

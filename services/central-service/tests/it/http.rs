@@ -113,7 +113,7 @@ async fn a_running_centre_answers_with_the_documented_fields() {
     let heartbeat = self::south().heartbeat();
     let expected = json!({
         "storeId": "S2", "freshness": {"state": "fresh", "lagEvents": 0},
-        "selling": {"enabled": true}, "epoch": 1, "head": 1,
+        "selling": {"enabled": true}, "epoch": 1, "lineage": [{"epoch": 1, "from": 1}], "head": 1,
         "headHash": heartbeat.head_hash, "appliedThrough": 1, "digest": heartbeat.digest,
         "reportedDigest": heartbeat.digest,
     });

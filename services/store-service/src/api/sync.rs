@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use service_kit::extract::OptionalJson;
 use service_kit::{ErrorCode, Problem};
 use shared_events::command::ReplayEvents;
-use shared_events::{Lineage, Sequence, StoreId};
+use shared_events::{Sequence, StoreId};
+use stock_http::lineage::{LifeView, lives};
 use utoipa::ToSchema;
 
 use super::State;
@@ -37,8 +38,7 @@ pub(super) struct Sync {
     /// Life of the journal.
     epoch: u64,
     /// All its lives, each with its first sequence.
-    #[schema(value_type = Vec<Object>)]
-    lineage: Lineage,
+    lineage: Vec<LifeView>,
     /// Newest sequence in the journal.
     head: u64,
     /// Chain hash there.
@@ -79,7 +79,7 @@ impl Sync {
             store_id: state.store.clone(),
             state: activity,
             epoch: lineage.current().epoch.get(),
-            lineage,
+            lineage: lives(lineage),
             head: committed.head.sequence.get(),
             head_hash: committed.head.hash.to_string(),
             published_through: published.get(),

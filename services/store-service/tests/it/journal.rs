@@ -241,7 +241,7 @@ async fn what_was_answered_survives_a_store_that_never_closed() {
 fn a_journal_that_begins_behind_a_snapshot_knows_what_it_is_built_on() {
     let folder = test_support::folder();
     let mut journal = Journal::open(folder.path(), &store_id(), |_| {}).unwrap();
-    journal.begin_behind(Sequence::new(100)).unwrap();
+    journal.begin_behind(Sequence::new(100)).unwrap().commit().unwrap();
     let at = |sequence| journal.hash_at(Sequence::new(sequence)).unwrap();
     assert_eq!(at(100), Some(journal.head().hash));
     assert_eq!((at(99), at(101)), (None, None));
