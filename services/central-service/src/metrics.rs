@@ -53,6 +53,7 @@ pub struct Metrics {
     pub replays_asked: Counter,
     refused: Counter,
     corrected: Counter,
+    lost: Counter,
     /// Events reported and not applied, by store; set when scraped.
     pub lag_events: Family<StoreLabel, Gauge>,
     /// 1 for a store whose numbers are fresh; set when scraped.
@@ -84,6 +85,7 @@ impl Metrics {
             replays_asked: Counter::default(),
             refused: Counter::default(),
             corrected: Counter::default(),
+            lost: Counter::default(),
             lag_events: Family::default(),
             fresh: Family::default(),
             freshness: Family::default(),
@@ -136,6 +138,11 @@ impl Metrics {
             "refused_events",
             "Events written by a copy of a journal, or lost from it since",
             self.refused.clone(),
+        );
+        registry.register(
+            "lost_events",
+            "Events that stores once reported and that their journals do not have any more",
+            self.lost.clone(),
         );
         registry.register(
             "corrected_items",
@@ -199,6 +206,7 @@ impl Metrics {
         self.rows.inc_by(applied.rows);
         self.refused.inc_by(applied.refused);
         self.corrected.inc_by(applied.corrected);
+        self.lost.inc_by(applied.lost);
         self.apply_seconds.observe(started.elapsed().as_secs_f64());
         let now_ms = clock::unix_millis();
         for event in events {

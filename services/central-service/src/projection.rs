@@ -60,6 +60,8 @@ pub struct Applied {
     pub refused: u64,
     /// Items that were corrected by their store's journal.
     pub corrected: u64,
+    /// Events that stores once reported and do not have any more.
+    pub lost: u64,
 }
 
 /// What a batch does to one item of one store.
@@ -78,6 +80,8 @@ struct Effects<'b> {
     trackers: BTreeSet<(StoreIndex, Epoch)>,
     items: HashMap<(StoreIndex, &'b Sku), Dirty>,
     changes: Vec<NewChange<'b>>,
+    /// Events that stores once reported and do not have any more.
+    lost: u64,
     aside: Aside,
 }
 
@@ -176,6 +180,7 @@ impl Projection {
         if self.model.has_caught_up() {
             effects.aside.told = self.tell(now);
         }
+        applied.lost = effects.lost;
         applied.corrected = self.commit(batch, &effects, now)?;
         self.show(effects, applied.corrected, now);
         self.history.committed();
@@ -242,7 +247,9 @@ impl Projection {
             let index = self.index_of(&heartbeat.store_id);
             effects.touched.insert(index.place());
             let store = self.store_mut(index);
-            if store.hear(heartbeat, *arrived) {
+            let heard = store.hear(heartbeat, *arrived);
+            effects.lost += heard.lost;
+            if heard.reborn {
                 let lives = store.witness.lives();
                 effects.trackers.extend(store.trackers.keys().map(|epoch| (index, *epoch)));
                 self.ledger.lost(&heartbeat.store_id, &lives, now);

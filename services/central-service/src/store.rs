@@ -60,6 +60,15 @@ enum Tell {
     Contradicted,
 }
 
+/// What a heartbeat told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Of lives that were not known.
+    pub(crate) reborn: bool,
+    /// That so many events which the store once reported are not in its journal any more.
+    pub(crate) lost: u64,
+}
+
 /// One store: what it reported, what of it was applied.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -99,11 +108,10 @@ impl Store {
         }
     }
 
-    /// Takes a heartbeat; `true` when it told of lives that were not known. It moves what is known of a
-    /// journal forward, never back: a topic that is read again shows old ones, but a live one that is
+    /// Takes a heartbeat. It moves what is known of a journal forward, never back: a topic that is read again shows old ones, but a live one that is
     /// behind tells of a second copy. `arrived` of a live one: not later than it did, so that no wait in
     /// between makes it younger.
-    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, arrived: Option<Instant>) -> bool {
+    pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, arrived: Option<Instant>) -> Heard {
         let (told, known) =
             ((heartbeat.epoch, heartbeat.head), (self.witness.epoch, self.witness.head));
         if heartbeat.opening && arrived.is_some() {
@@ -123,11 +131,12 @@ impl Store {
             }
         }
         if back {
-            return false;
+            return Heard::default();
         }
         self.location = heartbeat.location;
-        let reborn = heartbeat.epoch != self.witness.epoch;
+        let (reborn, mut lost) = (heartbeat.epoch != self.witness.epoch, 0);
         if reborn {
+            lost = self.lost(heartbeat);
             self.gap.forget();
             let lives = heartbeat.lives();
             for (life, _) in lives.lives(heartbeat.head) {
@@ -143,7 +152,25 @@ impl Store {
             lineage: heartbeat.lineage.clone(),
         };
         self.trail.forget_before((heartbeat.epoch, heartbeat.head));
-        reborn
+        Heard { reborn, lost }
+    }
+
+    /// How many events that were reported are not in the lives that a heartbeat tells of.
+    fn lost(&self, heartbeat: &Heartbeat) -> u64 {
+        let Witness { epoch, head, .. } = self.witness;
+        if epoch == Epoch::ZERO {
+            return 0;
+        }
+        let lives = heartbeat.lives();
+        let kept = lives.shared_through(heartbeat.head, &self.witness.lives(), head);
+        // What lies in front of the first life was told anew by whoever began there.
+        let before = lives.first().get().saturating_sub(1);
+        let lost = head.get().saturating_sub(kept.get().max(before));
+        if lost > 0 {
+            tracing::error!(store = %self.id, lost, reported = %head, kept = %kept,
+                "the store's journal does not have what it once reported; these events are lost");
+        }
+        lost
     }
 
     /// Whether an event was written outside of the lives the store goes by: by a copy of its journal,

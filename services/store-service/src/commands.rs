@@ -119,9 +119,9 @@ impl Commands {
             let extent = log.extents(&topic)?.first().copied();
             let next = extent.map_or(Offset(0), |extent| extent.resume(known.map(|at| at.next)));
             let at = Position { topic: topic.name, partition: 0, next };
-            Ok((cluster_id, log.subscriber(&[at])?))
+            Ok((cluster_id, extent.map_or(next, |extent| extent.high), log.subscriber(&[at])?))
         });
-        let (cluster_id, mut subscriber) = opened.map_err(Halt::Broker)?;
+        let (cluster_id, live_from, mut subscriber) = opened.map_err(Halt::Broker)?;
         while !cancel.is_cancelled() {
             let mut requests = Vec::new();
             let (mut next, mut seen) = (None, None);
@@ -129,8 +129,11 @@ impl Commands {
                 next = Some(received.offset.next());
                 match self.understand(&received) {
                     Some(Understood::Command(request)) => requests.push(request),
-                    Some(Understood::Witnessed(witnessed)) => seen = Some(witnessed),
-                    None => {}
+                    // An older one is about a journal that was opened since; it is told again.
+                    Some(Understood::Witnessed(witnessed)) if received.offset >= live_from => {
+                        seen = Some(witnessed);
+                    }
+                    Some(Understood::Witnessed(_)) | None => {}
                 }
             });
             if let Some(seen) = seen {

@@ -69,6 +69,22 @@ fn events_that_a_journal_lost_do_not_stand_for_those_of_its_next_life() {
     assert_eq!(counts(&centre, &shop), (10, 0));
 }
 
+/// A store that found nobody to ask goes on without them; somebody has to say so.
+#[test]
+fn what_a_store_once_reported_and_goes_on_without_is_counted() {
+    let (folder, log) = setting();
+    let (lost, shop) = restored();
+    let mut centre = Centre::open(folder.path(), &log);
+    let mut heard = |shop: &Shop| {
+        heartbeats(log.as_ref(), [shop.heartbeat()]);
+        centre.catch_up().lost
+    };
+    assert_eq!((heard(&lost), heard(&shop), heard(&shop)), (0, 5, 0));
+    let mut again = shop.clone();
+    again.begin_new_life();
+    assert_eq!(heard(&again), 0, "a new life behind all of it");
+}
+
 /// Events and heartbeats come by different partitions, in any order; restarts come in between.
 #[test]
 fn lives_are_counted_alike_whatever_comes_first() {

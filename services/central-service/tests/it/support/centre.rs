@@ -165,6 +165,7 @@ impl Centre {
                 sum.rows += applied.rows;
                 sum.refused += applied.refused;
                 sum.corrected += applied.corrected;
+                sum.lost += applied.lost;
             }
             if self.is_at_end() {
                 return sum;
