@@ -1,10 +1,13 @@
 //! Broker → batches: reads every partition from where the database left off and decodes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::{Error, EventLog, Extent, Offset, Position, Publication, Received, Subscriber};
+use event_log::{
+    Error, EventLog, Extent, Offset, Position, Publication, Received, Stalls, Subscriber,
+};
 use service_kit::retry::Retry;
 use shared_events::EventId;
 use shared_events::topic::{TopicSpec, Topics};
@@ -62,8 +65,12 @@ pub struct Session {
     behind: Option<BTreeMap<(Kind, i32), Offset>>,
     /// How far reading came.
     reached: BTreeMap<(Kind, i32), Offset>,
-    /// Asks where the heartbeats' partition ends.
+    /// Asks where partitions end.
     ends: Box<dyn Subscriber>,
+    /// Whether one stands still although it has more.
+    stalls: Stalls<(Kind, i32)>,
+    /// The partition that was asked for last.
+    asked_last: Option<(Kind, i32)>,
     /// Which heartbeats are live, and since when at the most.
     arrivals: Arrivals,
     cluster_id: String,
@@ -151,6 +158,8 @@ impl Intake {
         Ok(Session {
             subscriber: self.log.subscriber(&from)?,
             ends: self.log.subscriber(&[])?,
+            stalls: Stalls::default(),
+            asked_last: None,
             events: events.name,
             heartbeats: heartbeats.name,
             policies: policies.name,
@@ -193,7 +202,7 @@ impl Intake {
         if let Some(error) = session.failed.take() {
             return Err(error);
         }
-        session.ask_end();
+        session.ask_ends()?;
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(Kind, i32), Offset> = BTreeMap::new();
         let Session { subscriber, arrivals, .. } = session;
@@ -269,16 +278,41 @@ impl Session {
         left.sum::<i64>().unsigned_abs()
     }
 
-    /// Asks the broker where the heartbeats end, now and then. Without an answer nothing that comes is
-    /// taken for newer than the last one.
-    fn ask_end(&mut self) {
+    /// Asks the broker now and then where the heartbeats end, and each time one other partition. Without
+    /// an answer nothing that comes is taken for newer than the last one.
+    fn ask_ends(&mut self) -> Result<(), Error> {
         let asked = Instant::now();
         if self.arrivals.last_told().elapsed() < ASK_END_EVERY {
-            return;
+            return Ok(());
         }
         match self.ends.end(&self.heartbeats, 0) {
             Ok(end) => self.arrivals.told(asked, end),
-            Err(error) => debug!(%error, "the broker does not say where the heartbeats end"),
+            Err(error) => {
+                debug!(%error, "the broker does not say where the heartbeats end");
+                return Ok(());
+            }
+        }
+        let after = self.asked_last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut others = self.reached.range((after, Bound::Unbounded)).chain(&self.reached);
+        let Some((place, reached)) = others.next().map(|(place, reached)| (*place, *reached))
+        else {
+            return Ok(());
+        };
+        self.asked_last = Some(place);
+        let (kind, partition) = place;
+        match self.ends.end(self.topic(kind).to_owned().as_str(), partition) {
+            Ok(end) if self.stalls.told(place, reached, end, asked) => {
+                let topic = self.topic(kind);
+                warn!(topic, partition, reached = reached.0, end = end.0, "records do not come");
+                let detail =
+                    format!("partition {partition} of {topic} has records that do not come");
+                Err(Error::Client(detail))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                debug!(%error, "the broker does not say where a partition ends");
+                Ok(())
+            }
         }
     }
 

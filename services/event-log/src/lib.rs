@@ -13,6 +13,7 @@ mod memory;
 mod mock_broker;
 mod murmur2;
 mod port;
+mod stalls;
 
 pub use ask::ask;
 pub use kafka::{KafkaConfig, KafkaLog, TopicStatus};
@@ -22,3 +23,4 @@ pub use port::{
     Error, EventLog, Extent, Offset, Position, Publication, Published, Publisher, Received,
     Subscriber,
 };
+pub use stalls::Stalls;

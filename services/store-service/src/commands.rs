@@ -5,9 +5,9 @@
 //! answered by events, which take the journal's way to the centre.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use event_log::{Error, EventLog, Offset, Position, Received, ask};
+use event_log::{Error, EventLog, Offset, Position, Received, Stalls, ask};
 use inventory_core::witness::{Comparison, Own, compare};
 use service_kit::retry::Retry;
 use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents, StoreCommand};
@@ -28,6 +28,9 @@ use crate::writer::{Answer, Handle, Refusal, Request};
 const RECORDS_PER_POLL: usize = 100;
 /// How often a quiet topic lets the thread look whether it should stop.
 const POLL_FOR: Duration = Duration::from_millis(200);
+
+/// How often the broker is asked whether there is more than comes.
+const ASK_END_EVERY: Duration = Duration::from_secs(2);
 
 /// The consumer of a store's commands.
 #[derive(Debug)]
@@ -119,9 +122,12 @@ impl Commands {
             let extent = log.extents(&topic)?.first().copied();
             let next = extent.map_or(Offset(0), |extent| extent.resume(known.map(|at| at.next)));
             let at = Position { topic: topic.name, partition: 0, next };
-            Ok((cluster_id, extent.map_or(next, |extent| extent.high), log.subscriber(&[at])?))
+            let live_from = extent.map_or(next, |extent| extent.high);
+            Ok((cluster_id, next, live_from, log.subscriber(&[at])?))
         });
-        let (cluster_id, live_from, mut subscriber) = opened.map_err(Halt::Broker)?;
+        let (cluster_id, mut reached, live_from, mut subscriber) = opened.map_err(Halt::Broker)?;
+        let (topic, mut stalls, mut ask_at) =
+            (self.topics.commands(&self.store).name, Stalls::default(), Instant::now());
         while !cancel.is_cancelled() {
             let mut requests = Vec::new();
             let (mut next, mut seen) = (None, None);
@@ -136,6 +142,7 @@ impl Commands {
                     Some(Understood::Witnessed(_)) | None => {}
                 }
             });
+            reached = next.unwrap_or(reached);
             if let Some(seen) = seen {
                 self.compare(&seen)?;
             }
@@ -145,6 +152,14 @@ impl Commands {
             }
             polled.map_err(Halt::Broker)?;
             retry.succeeded();
+            if Instant::now() >= ask_at {
+                ask_at = Instant::now() + ASK_END_EVERY;
+                let end = subscriber.end(&topic, 0);
+                if end.is_ok_and(|end| stalls.told(0, reached, end, Instant::now())) {
+                    let detail = "there are commands that do not come".to_owned();
+                    return Err(Halt::Broker(Error::Client(detail)));
+                }
+            }
         }
         Ok(())
     }
