@@ -7,6 +7,8 @@ mod dev;
 mod doctor;
 mod output;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod replay;
 mod store;
 mod verify;

@@ -1,4 +1,6 @@
-//! `docs/api.md` against the services: every route and every error code is on the page, and no other.
+//! `docs/api.md` and the committed descriptions against the services: every route and every error code is
+//! on the page, and no other; `docs/openapi-*.json` is what the services say of themselves.
+//! `UPDATE_DOCS=1` writes the descriptions anew.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -147,6 +149,20 @@ fn is_of(path: &str, route: &str) -> bool {
 
 fn name(code: ErrorCode) -> String {
     serde_json::to_value(code).expect("a name").as_str().expect("a text").to_owned()
+}
+
+#[tokio::test]
+async fn the_committed_descriptions_are_what_the_services_say_of_themselves() {
+    for (name, openapi) in [("store", store().await), ("central", centre().await)] {
+        let path = format!("{}/../../docs/openapi-{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let text = format!("{openapi:#}\n");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &text).expect("docs can be written");
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        let line = committed.lines().zip(text.lines()).find(|(committed, says)| committed != says);
+        assert!(committed == text, "{path}: see UPDATE_DOCS in {}; {line:?}", file!());
+    }
 }
 
 #[tokio::test]

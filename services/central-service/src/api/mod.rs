@@ -104,7 +104,7 @@ fn refused(refusal: &Refusal) -> Problem {
     info(
         title = "Onhand central",
         description = "All stores' stock, with the age of the knowledge, and reservations of it.",
-        license(name = "MIT OR Apache-2.0")
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(StockItemNow))
 )]

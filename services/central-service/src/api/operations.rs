@@ -13,7 +13,10 @@ use super::State;
 use crate::metrics::{StateLabel, StoreLabel};
 
 /// The process runs.
-#[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200)))]
+#[utoipa::path(
+    get, path = "/livez", tag = "operations",
+    responses((status = 200, description = "Alive."))
+)]
 pub(super) async fn livez() -> &'static str {
     "alive\n"
 }
@@ -49,7 +52,10 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
 }
 
 /// Metrics in the `OpenMetrics` format.
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200)))]
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations",
+    responses((status = 200, description = "All metrics."))
+)]
 pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
     for seen in state.model.stores() {
         let label = StoreLabel { store: seen.view.id.to_string() };

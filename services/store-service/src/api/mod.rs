@@ -45,7 +45,7 @@ pub struct State {
 #[openapi(info(
     title = "Onhand store",
     description = "The authority for one store's stock: commands are durable when answered.",
-    license(name = "MIT OR Apache-2.0")
+    license(name = "Apache-2.0", identifier = "Apache-2.0")
 ))]
 struct Description;
 

@@ -17,7 +17,10 @@ use crate::standing::Stage;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The process runs.
-#[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200)))]
+#[utoipa::path(
+    get, path = "/livez", tag = "operations",
+    responses((status = 200, description = "Alive."))
+)]
 pub(super) async fn livez() -> &'static str {
     "alive\n"
 }
@@ -76,7 +79,10 @@ fn opening(stage: Stage) -> Condition {
 }
 
 /// Metrics in the `OpenMetrics` format.
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200)))]
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations",
+    responses((status = 200, description = "All metrics."))
+)]
 pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem> {
     let oldest = oldest_seconds(&state).await?;
     let gauges = &state.metrics;
