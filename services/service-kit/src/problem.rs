@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::trace;
+
 /// Why a request was not served. The name, in snake case, is the `code` callers may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -178,6 +180,9 @@ pub struct Problem {
     /// The offending field, as a path into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// The request's trace, when it is part of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     /// Numbers and names of the domain that belong to it.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -198,6 +203,7 @@ impl Problem {
             code,
             retryable: code.is_retryable(),
             field: None,
+            trace_id: None,
             facts: Map::new(),
         }
     }
@@ -213,6 +219,13 @@ impl Problem {
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// As it is told to the caller whose request is being served: with the id of its trace.
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.trace_id = trace::current().map(|context| context.trace_id().to_string());
         self
     }
 
@@ -236,11 +249,12 @@ fn clipped(mut text: String) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let json = serde_json::to_vec(&self).expect("a problem is plain data");
-        let mut response = (self.code.status(), json).into_response();
+        let code = self.code;
+        let json = serde_json::to_vec(&self.traced()).expect("a problem is plain data");
+        let mut response = (code.status(), json).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if code.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(HeaderName::from_static("retry-after"), HeaderValue::from_static("1"));
         }
         response

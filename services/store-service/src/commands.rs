@@ -10,9 +10,10 @@ use std::time::Duration;
 use event_log::{Error, EventLog, Offset, Position, Received, ask};
 use inventory_core::witness::{Comparison, Own, compare};
 use service_kit::retry::Retry;
+use service_kit::trace::{self, Context, Span};
 use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents, StoreCommand};
 use shared_events::topic::Topics;
-use shared_events::wire::decode_command;
+use shared_events::wire::{decode_command, traceparent};
 use shared_events::{Epoch, RecordedEvent, Sequence, StoreId};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -123,12 +124,15 @@ impl Commands {
         });
         let (cluster_id, mut subscriber) = opened.map_err(Halt::Broker)?;
         while !cancel.is_cancelled() {
-            let mut requests = Vec::new();
+            let (mut requests, mut spans) = (Vec::new(), Vec::new());
             let (mut next, mut seen) = (None, None);
             let polled = subscriber.poll(RECORDS_PER_POLL, POLL_FOR, &mut |received| {
                 next = Some(received.offset.next());
                 match self.understand(&received) {
-                    Some(Understood::Command(request)) => requests.push(request),
+                    Some(Understood::Command(request, span)) => {
+                        requests.push(request);
+                        spans.push(span);
+                    }
                     Some(Understood::Witnessed(witnessed)) => seen = Some(witnessed),
                     None => {}
                 }
@@ -140,6 +144,7 @@ impl Commands {
                 let position = InboxPosition { cluster_id: cluster_id.clone(), next };
                 self.execute(requests, position)?;
             }
+            drop(spans);
             polled.map_err(Halt::Broker)?;
             retry.succeeded();
         }
@@ -156,10 +161,13 @@ impl Commands {
                     warn!("a command of the centre has the id of another one; it is not executed");
                 }
                 Err(refusal) => return Err(Halt::Writer(refusal)),
-                Ok(Answer { repeated: true, verdict: Verdict::Accepted(events) }) => {
-                    self.tell_again(&events);
+                Ok(Answer { repeated: true, verdict }) => {
+                    self.metrics.inbox_repeats.inc();
+                    if let Verdict::Accepted(events) = verdict {
+                        self.tell_again(&events);
+                    }
                 }
-                Ok(_) => {}
+                Ok(Answer { repeated: false, .. }) => {}
             }
         }
         self.position = Some(position);
@@ -195,19 +203,21 @@ impl Commands {
         match decode_command(&received.record) {
             Ok(envelope) if envelope.store != self.store => {
                 self.metrics.unreadable_commands.inc();
-                warn!(store = %envelope.store, "a command for another store is on this store's topic");
+                let trace_id = trace::id(envelope.traceparent.as_deref());
+                warn!(store = %envelope.store, trace_id, "a command for another store is on this store's topic");
                 None
             }
-            Ok(envelope) => self.request(envelope),
+            Ok(envelope) => self.request(envelope, received.topic),
             Err(error) => {
                 self.metrics.unreadable_commands.inc();
-                warn!(%error, offset = received.offset.0, "a command could not be read");
+                let trace_id = trace::id(traceparent(&received.record));
+                warn!(%error, offset = received.offset.0, trace_id, "a command could not be read");
                 None
             }
         }
     }
 
-    fn request(&self, envelope: CommandEnvelope) -> Option<Understood> {
+    fn request(&self, envelope: CommandEnvelope, topic: &str) -> Option<Understood> {
         let command = match envelope.command {
             StoreCommand::ReplayEvents(wanted) => {
                 info!(from = %wanted.from, through = %wanted.through, "the centre misses events");
@@ -223,13 +233,16 @@ impl Commands {
             StoreCommand::Fulfil(fulfil) => Command::Fulfil(fulfil),
         };
         let CommandEnvelope { id, traceparent, .. } = envelope;
+        let span = trace::process(topic, &id, traceparent.as_deref().and_then(Context::parse));
+        // What it leads to follows from its being processed here.
+        let traceparent = span.traceparent().or(traceparent);
         let request = Request { command, id: Some(id), traceparent, answer_by_event: true };
-        Some(Understood::Command(request))
+        Some(Understood::Command(request, span))
     }
 }
 
 /// What is left to do about a command once it was read.
 enum Understood {
-    Command(Request),
+    Command(Request, Span),
     Witnessed(JournalWitnessed),
 }

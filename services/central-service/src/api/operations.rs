@@ -7,7 +7,6 @@ use axum::response::Response;
 use inventory_core::Freshness;
 use service_kit::extract::Query;
 use service_kit::health::{Check, Condition, ReadyQuery, readiness};
-use service_kit::metrics;
 
 use super::State;
 use crate::metrics::{StateLabel, StoreLabel};
@@ -73,5 +72,5 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
     }
     let clients = i64::try_from(state.streams.clients()).unwrap_or(i64::MAX);
     state.metrics.stream_clients.set(clients);
-    metrics::render(state.metrics.registry())
+    state.metrics.common.render(state.metrics.registry())
 }

@@ -6,7 +6,7 @@ use axum::extract::State as Ctx;
 use axum::response::Response;
 use service_kit::extract::Query;
 use service_kit::health::{Check, Condition, ReadyQuery, readiness};
-use service_kit::{Problem, clock, metrics};
+use service_kit::{Problem, clock};
 use shared_events::Timestamp;
 
 use super::answer::unreadable;
@@ -86,7 +86,8 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem>
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     gauges.items.set(count(state.shelf.len()));
     gauges.reservations.set(count(state.shelf.reservation_count()));
-    Ok(metrics::render(gauges.registry()))
+    gauges.common.mailbox.set(count(state.writer.waiting()));
+    Ok(gauges.common.render(gauges.registry()))
 }
 
 fn depth(state: &State) -> u64 {
