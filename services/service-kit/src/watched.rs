@@ -73,7 +73,9 @@ pub(crate) async fn watched(
         None => within_time(request, next).await,
     };
     span.answered(response.status());
-    if let Some(header) = context.and_then(|context| HeaderValue::try_from(context.to_string()).ok()) {
+    if let Some(header) =
+        context.and_then(|context| HeaderValue::try_from(context.to_string()).ok())
+    {
         response.headers_mut().insert(HeaderName::from_static("traceresponse"), header);
     }
     let route = route.unwrap_or("other").to_owned();

@@ -71,7 +71,9 @@ impl fmt::Display for Context {
 /// The trace id of a `traceparent`, for a log line about what came with it; absent from the line when
 /// there is none.
 #[must_use]
-pub fn id(traceparent: Option<&str>) -> Option<tracing::field::DisplayValue<impl fmt::Display + use<>>> {
+pub fn id(
+    traceparent: Option<&str>,
+) -> Option<tracing::field::DisplayValue<impl fmt::Display + use<>>> {
     let context = Context::parse(traceparent?)?;
     Some(tracing::field::display(context.trace_id()))
 }

@@ -70,7 +70,8 @@ pub fn start(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Exporting>, Error> {
     let told = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
-    let is = |name: &str, value: &str| told(name).is_some_and(|told| told.eq_ignore_ascii_case(value));
+    let is =
+        |name: &str, value: &str| told(name).is_some_and(|told| told.eq_ignore_ascii_case(value));
     if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
         return Ok(None);
     }
@@ -87,7 +88,8 @@ pub fn start(
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(&endpoint)
         .build()?;
-    let exporter = Reporting { exporter, endpoint: endpoint.clone(), failing: AtomicBool::new(false) };
+    let exporter =
+        Reporting { exporter, endpoint: endpoint.clone(), failing: AtomicBool::new(false) };
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(resource(service))

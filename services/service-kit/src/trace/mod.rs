@@ -48,7 +48,7 @@ const TOLD_FOR: Duration = Duration::from_secs(3_600);
 pub fn recent(traceparent: Option<&str>, happened_at: i64) -> Option<Context> {
     let since = |now: i64| u64::try_from(now.saturating_sub(happened_at)).unwrap_or_default();
     let recent = || Duration::from_millis(since(clock::unix_millis())) < TOLD_FOR;
-    traceparent.filter(|_| span::is_exported() && recent()).and_then(Context::parse)
+    traceparent.filter(|_| is_exported() && recent()).and_then(Context::parse)
 }
 
 /// Serves a request as part of a trace: [`current`] tells where it stands, and each line that is logged

@@ -88,7 +88,12 @@ impl Span {
 
 /// A request being served, in its caller's trace when it has one. Also a request of a trace that is
 /// not sampled has one, so that what it leads to is not sampled either.
-pub fn server(method: &'static str, route: Option<&str>, path: &str, caller: Option<Context>) -> Span {
+pub fn server(
+    method: &'static str,
+    route: Option<&str>,
+    path: &str,
+    caller: Option<Context>,
+) -> Span {
     let Some(tracer) = TRACER.get() else {
         return Span::default();
     };
