@@ -356,7 +356,9 @@ impl Writer {
         }
         let syncing = Instant::now();
         let head = append.commit()?;
-        self.metrics.synced(syncing);
+        if group.requests > 0 {
+            self.metrics.synced(syncing);
+        }
         hot.keep(changed);
         self.digest = digest;
         self.shelf.commit(&events);

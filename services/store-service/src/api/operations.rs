@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::State as Ctx;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use service_kit::extract::Query;
 use service_kit::health::{Check, Condition, ReadyQuery, readiness};
@@ -75,9 +76,12 @@ fn opening(stage: Stage) -> Condition {
     Condition::Failed(detail)
 }
 
-/// Metrics in the `OpenMetrics` format.
+/// Metrics: `OpenMetrics` for who accepts that, the older text format otherwise.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200)))]
-pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    Ctx(state): Ctx<State>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let oldest = oldest_seconds(&state).await?;
     let gauges = &state.metrics;
     gauges.outbox_depth.set(signed(depth(&state)));
@@ -87,7 +91,7 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem>
     gauges.items.set(count(state.shelf.len()));
     gauges.reservations.set(count(state.shelf.reservation_count()));
     gauges.common.mailbox.set(count(state.writer.waiting()));
-    Ok(gauges.common.render(gauges.registry()))
+    Ok(gauges.common.render(gauges.registry(), &headers))
 }
 
 fn depth(state: &State) -> u64 {
