@@ -125,3 +125,115 @@ const fn class(status: u16) -> &'static str {
         _ => "5xx",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+    use tracing_subscriber::EnvFilter;
+
+    use super::*;
+    use crate::http::bounded;
+    use crate::telemetry::ALWAYS;
+
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn router(requests: &Requests) -> Router {
+        let router = Router::new()
+            .route("/warns/{id}", get(async || tracing::warn!("something is odd")))
+            .route("/panics", get(async || -> () { panic!("a defect") }));
+        bounded(router, requests)
+    }
+
+    async fn ask(router: Router, path: &str, traced: bool) -> (Response, Value) {
+        let mut request = axum::http::Request::get(path);
+        if traced {
+            request = request.header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"));
+        }
+        let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        (Response::from_parts(parts, Body::empty()), body)
+    }
+
+    #[tokio::test]
+    async fn each_line_of_a_request_has_its_trace_whatever_the_filter_lets_through() {
+        let log = Log::default();
+        let written = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(EnvFilter::new(format!("{ALWAYS},service_kit=warn")))
+            .with_writer(move || written.clone())
+            .finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+        for path in ["/warns/1", "/panics"] {
+            ask(router(&Requests::default()), path, true).await;
+        }
+        ask(router(&Requests::default()), "/warns/1", false).await;
+
+        let lines = log.0.lock().unwrap().clone();
+        let lines: Vec<Value> = lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        let traces: Vec<_> = lines.iter().map(|line| line["span"]["trace_id"].as_str()).collect();
+        assert_eq!(traces, [Some(TRACE), Some(TRACE), None], "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_and_a_problem_name_the_callers_trace_also_while_nothing_is_exported() {
+        let (response, problem) = ask(router(&Requests::default()), "/nowhere", true).await;
+        let told = format!("00-{TRACE}-b7ad6b7169203331-01");
+        assert_eq!(response.headers()["traceresponse"], told.as_str());
+        assert_eq!(problem["traceId"], TRACE);
+        let (response, problem) = ask(router(&Requests::default()), "/nowhere", false).await;
+        assert!(!response.headers().contains_key("traceresponse"));
+        assert_eq!(problem.get("traceId"), None);
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_template_and_never_by_what_callers_make_up() {
+        let requests = Requests::default();
+        for path in ["/warns/1", "/warns/2", "/nowhere", "/also/nowhere", "/panics"] {
+            ask(router(&requests), path, false).await;
+        }
+        let mut registry = Registry::default();
+        requests.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let mut counts: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("http_request_duration_seconds_count"))
+            .collect();
+        counts.sort_unstable();
+        assert_eq!(
+            counts,
+            [
+                r#"{method="GET",route="/panics",status="5xx"} 1"#,
+                r#"{method="GET",route="/warns/{id}",status="2xx"} 2"#,
+                r#"{method="GET",route="other",status="4xx"} 2"#,
+            ]
+        );
+    }
+}

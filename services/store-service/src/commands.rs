@@ -153,12 +153,17 @@ impl Commands {
 
     /// Executes commands; when that is refused, reading starts anew in front of them.
     fn execute(&mut self, requests: Vec<Request>, position: InboxPosition) -> Result<(), Halt> {
+        let traces: Vec<_> =
+            requests.iter().map(|request| trace::id(request.traceparent.as_deref())).collect();
         let answers = self.writer.execute_from_inbox(requests, position.clone());
-        for answer in answers.map_err(Halt::Writer)? {
+        for (answer, trace_id) in answers.map_err(Halt::Writer)?.into_iter().zip(traces) {
             match answer {
                 Err(Refusal::CommandIdReused) => {
                     self.metrics.unreadable_commands.inc();
-                    warn!("a command of the centre has the id of another one; it is not executed");
+                    warn!(
+                        trace_id,
+                        "a command of the centre has the id of another one; it is not executed"
+                    );
                 }
                 Err(refusal) => return Err(Halt::Writer(refusal)),
                 Ok(Answer { repeated: true, verdict }) => {
