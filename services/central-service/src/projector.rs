@@ -64,9 +64,15 @@ impl Mail {
         })
     }
 
-    fn try_send(&self, message: Message) -> Result<(), TrySendError<Message>> {
+    fn try_send(&self, message: Message) -> Result<(), Refusal> {
         self.waiting.inc();
-        self.mailbox.try_send(message).inspect_err(|_refused| _ = self.waiting.dec())
+        self.mailbox.try_send(message).map_err(|error| {
+            self.waiting.dec();
+            match error {
+                TrySendError::Full(_) => Refusal::Overloaded,
+                TrySendError::Disconnected(_) => Refusal::Stopped,
+            }
+        })
     }
 }
 
@@ -118,7 +124,7 @@ impl Handle {
         ask: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Ask,
     ) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Ask(ask(reply), trace::current()))?;
+        self.mail.try_send(Message::Ask(ask(reply), trace::current()))?;
         answer.await.map_err(|_dropped| Refusal::Unknown)?
     }
 
@@ -129,15 +135,8 @@ impl Handle {
     /// [`Refusal`].
     pub async fn compare(&self, store: StoreId) -> Result<(), Refusal> {
         let (reply, noted) = oneshot::channel();
-        self.send(Message::Compare(store, reply))?;
+        self.mail.try_send(Message::Compare(store, reply))?;
         noted.await.map_err(|_dropped| Refusal::Unknown)
-    }
-
-    fn send(&self, message: Message) -> Result<(), Refusal> {
-        self.mail.try_send(message).map_err(|error| match error {
-            TrySendError::Full(_) => Refusal::Overloaded,
-            TrySendError::Disconnected(_) => Refusal::Stopped,
-        })
     }
 
     /// Ends the projector behind everything that was sent before. Connections that are still open keep

@@ -166,7 +166,8 @@ impl ErrorCode {
 pub struct Problem {
     /// Identifies the kind of problem; `urn:onhand:problem:` and the code.
     #[serde(rename = "type")]
-    kind: String,
+    #[schema(value_type = String)]
+    kind: Box<str>,
     /// The kind, for people.
     title: &'static str,
     /// The HTTP status.
@@ -179,10 +180,12 @@ pub struct Problem {
     retryable: bool,
     /// The offending field, as a path into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    #[schema(value_type = Option<String>)]
+    field: Option<Box<str>>,
     /// The request's trace, when it is part of one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    trace_id: Option<Box<str>>,
     /// Numbers and names of the domain that belong to it.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -196,7 +199,7 @@ impl Problem {
         let name = serde_json::to_value(code).ok();
         let name = name.as_ref().and_then(Value::as_str).unwrap_or("internal");
         Self {
-            kind: format!("urn:onhand:problem:{name}"),
+            kind: format!("urn:onhand:problem:{name}").into(),
             title: code.title(),
             status: code.status().as_u16(),
             detail: clipped(detail.into()),
@@ -211,7 +214,7 @@ impl Problem {
     /// Names the offending field.
     #[must_use]
     pub fn field(mut self, path: impl Into<String>) -> Self {
-        self.field = Some(clipped(path.into()));
+        self.field = Some(clipped(path.into()).into());
         self
     }
 
@@ -225,7 +228,7 @@ impl Problem {
     /// As it is told to the caller whose request is being served: with the id of its trace.
     #[must_use]
     pub fn traced(mut self) -> Self {
-        self.trace_id = trace::current().map(|context| context.trace_id().to_string());
+        self.trace_id = trace::current().map(|context| context.trace_id().to_string().into());
         self
     }
 

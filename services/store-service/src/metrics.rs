@@ -130,6 +130,17 @@ impl Metrics {
             self.unreadable_commands.clone(),
         );
         registry.register(
+            "refilled_events",
+            "Events that came back from the broker when the journal was opened",
+            self.refilled.clone(),
+        );
+        self.register_gauges();
+    }
+
+    /// What stands as it is: set when the journal is opened, or when somebody scrapes.
+    fn register_gauges(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
             "outbox_events",
             "Events not yet acknowledged by the broker",
             self.outbox_depth.clone(),
@@ -139,11 +150,6 @@ impl Metrics {
             "Age of the oldest event not yet acknowledged",
             Unit::Seconds,
             self.outbox_oldest_seconds.clone(),
-        );
-        registry.register(
-            "refilled_events",
-            "Events that came back from the broker when the journal was opened",
-            self.refilled.clone(),
         );
         registry.register(
             "lost_events",

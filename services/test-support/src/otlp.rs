@@ -112,10 +112,11 @@ pub fn shape(spans: &[Span]) -> BTreeSet<(String, String)> {
     spans.iter().map(|span| (title(span), parent(span))).collect()
 }
 
-/// Spans whose parent nobody told of, other than those that the caller is the parent of.
+/// Spans whose parent nobody told of: not their trace's first, and not the caller's own.
 #[must_use]
 pub fn orphans<'s>(spans: &'s [Span], caller: &str) -> Vec<&'s Span> {
-    let known = |id: &str| id == caller || spans.iter().any(|span| span.span_id == id);
+    let known =
+        |id: &str| id.is_empty() || id == caller || spans.iter().any(|span| span.span_id == id);
     spans.iter().filter(|span| !known(&span.parent_id)).collect()
 }
 

@@ -28,7 +28,7 @@ const MAX_LINKS: usize = 128;
 /// What is told of a piece of work from now until this is dropped: or nothing, when nobody wants to know.
 #[derive(Debug, Default)]
 #[must_use = "a span lasts until it is dropped"]
-pub struct Span(Option<Recorded>);
+pub struct Span(Option<Box<Recorded>>);
 
 impl Span {
     /// Where it stands, for what the work leads to.
@@ -74,7 +74,7 @@ impl Span {
             Parent::new().with_remote_span_context(parent.remote())
         });
         let builder = SpanBuilder::from_name(name).with_kind(kind).with_links(links);
-        Self(Some(tracer.build_with_context(builder, &parent)))
+        Self(Some(Box::new(tracer.build_with_context(builder, &parent))))
     }
 
     /// Adds what nobody reads in a span that is not sampled.
