@@ -7,7 +7,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::util::TryInitError;
 
 /// Put before every filter: what a request logs has its trace's id, whatever else is logged.
-pub const ALWAYS: &str = "service_kit::trace=error";
+pub const ALWAYS: &str = "trace_of_request=error";
 
 /// Starts logging to standard error with a filter such as `info` or `store_service=debug`.
 ///

@@ -182,7 +182,9 @@ mod tests {
         let written = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
-            .with_env_filter(EnvFilter::new(format!("{ALWAYS},service_kit=warn")))
+            .with_env_filter(EnvFilter::new(format!(
+                "{ALWAYS},service_kit::watched=warn,service_kit::http=error"
+            )))
             .with_writer(move || written.clone())
             .finish();
         let _logging = tracing::subscriber::set_default(subscriber);

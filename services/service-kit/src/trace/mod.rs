@@ -54,7 +54,8 @@ pub fn recent(traceparent: Option<&str>, happened_at: i64) -> Option<Context> {
 /// Serves a request as part of a trace: [`current`] tells where it stands, and each line that is logged
 /// meanwhile has the trace's id.
 pub(crate) async fn within<T>(context: Context, work: impl Future<Output = T>) -> T {
-    // An error's level: no filter that shows anything hides it.
-    let logged = tracing::error_span!("trace", trace_id = %context.trace_id());
+    // A target of its own, which [`crate::telemetry::ALWAYS`] lets through.
+    let logged =
+        tracing::error_span!(target: "trace_of_request", "trace", trace_id = %context.trace_id());
     CURRENT.scope(context, work.instrument(logged)).await
 }

@@ -1,5 +1,6 @@
 //! A collector that is away, fails or never answers costs traces and nothing else.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
@@ -8,26 +9,25 @@ use test_support::otlp::{Collector, Manner};
 
 use crate::process::{Service, eventually, free_port};
 
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Sales of one measurement.
 const SALES: usize = 150;
 
-/// A store without a broker, and where it sends its traces.
-async fn store(folder: &std::path::Path, endpoint: Option<&str>) -> Service {
+/// Small batches and a short queue: many batches fail, and the queue is full, within a test.
+const HURRIED: [(&str, &str); 4] = [
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+    ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "32"),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8"),
+];
+
+/// A store without a broker, in an environment.
+async fn store(folder: &Path, env: &[(&str, &str)]) -> Service {
+    std::fs::create_dir_all(folder).unwrap();
     let data = folder.join("data");
     let args = ["store", "--store-id", "A", "--witness-wait-ms", "0", "--kafka", "127.0.0.1:1"];
     let args = [&args[..], &["--data-dir", data.to_str().unwrap()]].concat();
-    // Small batches and a short queue: many of them fail, and the queue is full, within the test.
-    let variables = endpoint.map(|endpoint| {
-        [
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
-            ("OTEL_BSP_SCHEDULE_DELAY", "20"),
-            ("OTEL_BSP_MAX_QUEUE_SIZE", "32"),
-            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    });
-    let env = variables.into_iter().flatten().collect();
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let store = Service::start_in(&args, env, free_port(), &folder.join("log")).await;
     store.opened().await;
     store
@@ -58,8 +58,9 @@ fn complaints(store: &Service) -> usize {
 /// The store sells as fast as one that tells nobody, says once what is wrong, and stops in time.
 async fn is_harmless(endpoint: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let plain = store(&folder.path().join("plain"), None).await;
-    let mut traced = store(&folder.path().join("traced"), Some(endpoint)).await;
+    let plain = store(&folder.path().join("plain"), &[]).await;
+    let env = [&HURRIED[..], &[(ENDPOINT, endpoint)]].concat();
+    let mut traced = store(&folder.path().join("traced"), &env).await;
     let (without, with) = (sales(&plain).await, sales(&traced).await);
     let (without, with, slowest) = (without[SALES / 2], with[SALES / 2], with[SALES - 1]);
     println!("{endpoint}: median {with:?}, without {without:?}, slowest {slowest:?}");
@@ -99,18 +100,9 @@ async fn a_collector_that_never_answers_is_harmless() {
 async fn what_was_not_sent_yet_is_sent_when_a_service_stops() {
     let collector = Collector::start(Manner::Takes);
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let args = ["store", "--store-id", "A", "--witness-wait-ms", "0", "--kafka", "127.0.0.1:1"];
-    let args = [&args[..], &["--data-dir", data.to_str().unwrap()]].concat();
-    let env = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
-        // Nothing is sent before the end unless the end sends it.
-        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
-    ];
-    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let log = folder.path().join("log");
-    let mut store = Service::start_in(&args, env, free_port(), &log).await;
-    store.opened().await;
+    // Nothing is sent before the end unless the end sends it.
+    let env = [(ENDPOINT, collector.endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
+    let mut store = store(folder.path(), &env).await;
     let trace = format!("{:032x}", fastrand::u128(1..));
     let url = format!("{}/api/commands/inventory/replace", store.url);
     let body = json!({"storeId": "A", "sku": "X", "quantity": 1});
