@@ -21,6 +21,16 @@ use super::span::TRACER;
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+const SAMPLERS: [&str; 6] = [
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
 const HTTP_PROTOBUF: &str = "http/protobuf";
 
 /// How long a process that stops goes on sending what it has.
@@ -83,6 +93,9 @@ pub fn start(
     if let Some((variable, protocol)) = spoken.filter(|(_, protocol)| protocol != HTTP_PROTOBUF) {
         return Err(Error::Protocol { variable, protocol });
     }
+    if let Some(doubt) = sampler_doubt(&told) {
+        warn!("{doubt}: all traces are sampled");
+    }
     let exporter = Otlp::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
@@ -106,6 +119,18 @@ impl Exporting {
             warn!(%error, "not all traces were exported before the end");
         }
     }
+}
+
+/// What is wrong with the sampler's variables: the SDK says nothing and samples all.
+fn sampler_doubt(told: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    let sampler = told(SAMPLER)?;
+    if !SAMPLERS.contains(&sampler.as_str()) {
+        return Some(format!("{SAMPLER}={sampler} is not one of {}", SAMPLERS.join(", ")));
+    }
+    let ratio = told(SAMPLER_ARG).unwrap_or_default();
+    let is_ratio = ratio.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio));
+    let doubtful = sampler.ends_with("ratio") && !is_ratio;
+    doubtful.then(|| format!("{SAMPLER_ARG}={ratio} is not a number from 0 to 1"))
 }
 
 /// What all spans of the process say. The environment goes before what is known here.
@@ -154,5 +179,49 @@ impl SpanExporter for Reporting {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: Service = Service { name: "test", id: None, version: "1" };
+
+    fn started(environment: &[(&str, &str)]) -> Result<Option<Exporting>, Error> {
+        let find = |name: &str| environment.iter().find(|(known, _)| *known == name);
+        start(&SERVICE, |name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn nothing_is_exported_unless_an_endpoint_is_named() {
+        assert!(started(&[]).unwrap().is_none());
+        assert!(started(&[(ENDPOINT, " ")]).unwrap().is_none());
+        let named = (ENDPOINT, "http://127.0.0.1:4318");
+        assert!(started(&[named, ("OTEL_SDK_DISABLED", "true")]).unwrap().is_none());
+        assert!(started(&[named, ("OTEL_TRACES_EXPORTER", "none")]).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said() {
+        let named = (ENDPOINT, "http://127.0.0.1:4317");
+        let grpc = started(&[named, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap_err();
+        let said = "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: only http/protobuf is spoken here";
+        assert_eq!(grpc.to_string(), said);
+        assert!(matches!(started(&[(ENDPOINT, "not a url")]), Err(Error::Exporter(_))));
+        assert!(!crate::trace::is_exported());
+    }
+
+    #[test]
+    fn a_sampler_that_the_sdk_would_pass_over_is_doubted() {
+        let doubt = |sampler: &'static str, argument: &'static str| {
+            sampler_doubt(&|name: &str| {
+                Some(if name == SAMPLER { sampler } else { argument }.to_owned())
+            })
+        };
+        assert_eq!(doubt("parentbased_traceidratio", "0.1"), None);
+        assert_eq!(doubt("always_off", ""), None);
+        assert!(doubt("parentbased_traceidratio", "10%").is_some());
+        assert!(doubt("sometimes", "0.1").is_some());
     }
 }
