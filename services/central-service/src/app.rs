@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use event_log::EventLog;
-use service_kit::{http, threads::Threads};
+use service_kit::{http, threads::Threads, watched::Requests};
 use shared_events::topic::Topics;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tracing::info;
 use crate::api;
 use crate::api::stream::{Limits, Streams};
 use crate::config::Config;
-use crate::database::{Database, Error, Lane};
+use crate::database::{DATABASE, Database, Error, Lane};
 use crate::feed::Feed;
 use crate::history::Recorder;
 use crate::intake::Intake;
@@ -40,6 +40,7 @@ pub struct App {
     topics: Topics,
     model: Arc<ReadModel>,
     router: Router,
+    requests: Requests,
     /// Ends what would go on for ever: streams.
     closing: CancellationToken,
 }
@@ -50,7 +51,7 @@ impl App {
     /// # Errors
     /// [`Error`]: in use, broken, or not to be opened.
     pub fn build(config: Config, log: Arc<dyn EventLog>) -> Result<Self, Error> {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(config.data_dir.join(DATABASE)));
         let model = Arc::new(ReadModel::new(config.freshness));
         let bell = Arc::new(Bell::default());
         let database = Database::open(&config.data_dir)?;
@@ -92,6 +93,7 @@ impl App {
         let outbound = [outbound(Lane::Commands, commands), outbound(Lane::Records, records)];
         let reader = Arc::new(Mutex::new(list_reader));
         let closing = CancellationToken::new();
+        let requests = metrics.common.requests.clone();
         let streams = Arc::new(Streams::new(feed, Limits::default(), closing.clone()));
         let router = api::router(api::State {
             model: Arc::clone(&model),
@@ -113,6 +115,7 @@ impl App {
             topics,
             model,
             router,
+            requests,
             closing,
         })
     }
@@ -144,6 +147,7 @@ impl App {
             log,
             topics,
             router,
+            requests,
             closing,
             ..
         } = self;
@@ -164,7 +168,7 @@ impl App {
         let end_streams = closing.clone();
         let told = stop.clone();
         let served = tokio::select! {
-            served = http::serve(listener, router, stop) => served,
+            served = http::serve(listener, router, &requests, stop) => served,
             () = async move { told.cancelled().await; end_streams.cancel(); pending().await } => Ok(()),
             ended = threads.ended() => Err(ended),
         };

@@ -9,10 +9,11 @@ use event_log::{
     Error, EventLog, Extent, Offset, Position, Publication, Received, Stalls, Subscriber,
 };
 use service_kit::retry::Retry;
+use service_kit::trace;
 use shared_events::EventId;
 use shared_events::topic::{TopicSpec, Topics};
 use shared_events::wire::{
-    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_policy, header,
+    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_policy, header, traceparent,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -348,7 +349,8 @@ fn identity(received: &Received<'_>) -> Option<EventId> {
 
 fn bury(topic: &str, received: &Received<'_>, reason: &str) -> Publication {
     let origin = format!("{}/{}/{}", received.topic, received.partition, received.offset.0);
-    warn!(origin, reason, "a record could not be read; it goes to the dead letters");
+    let trace_id = trace::id(traceparent(&received.record));
+    warn!(origin, reason, trace_id, "a record could not be read; it goes to the dead letters");
     Publication { topic: topic.to_owned(), record: dead_letter(&received.record, &origin, reason) }
 }
 

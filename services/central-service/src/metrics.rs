@@ -1,5 +1,6 @@
 //! What the centre counts.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -11,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use service_kit::clock;
-use service_kit::metrics::SECONDS;
+use service_kit::metrics::{Common, SECONDS};
 use shared_events::RecordedEvent;
 
 use crate::ledger::LedgerMetrics;
@@ -40,6 +41,8 @@ pub struct StateLabel {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// What every service counts.
+    pub common: Common,
     events: Counter,
     duplicates: Counter,
     rows: Counter,
@@ -54,6 +57,7 @@ pub struct Metrics {
     refused: Counter,
     corrected: Counter,
     lost: Counter,
+    oversold: Counter,
     /// Events reported and not applied, by store; set when scraped.
     pub lag_events: Family<StoreLabel, Gauge>,
     /// 1 for a store whose numbers are fresh; set when scraped.
@@ -70,11 +74,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers everything.
+    /// Registers everything; `database` is the centre's file.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(database: PathBuf) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("onhand_central"),
+            common: Common::new(env!("CARGO_PKG_VERSION"), database),
             events: Counter::default(),
             duplicates: Counter::default(),
             rows: Counter::default(),
@@ -86,6 +91,7 @@ impl Metrics {
             refused: Counter::default(),
             corrected: Counter::default(),
             lost: Counter::default(),
+            oversold: Counter::default(),
             lag_events: Family::default(),
             fresh: Family::default(),
             freshness: Family::default(),
@@ -149,6 +155,11 @@ impl Metrics {
             "Items that were not as their store's journal has them",
             self.corrected.clone(),
         );
+        registry.register(
+            "oversold_events",
+            "Events by which a store had promised more of an item than it had; expected to stay 0",
+            self.oversold.clone(),
+        );
         self.ledger.register(registry);
         self.register_gauges();
     }
@@ -210,6 +221,9 @@ impl Metrics {
         self.apply_seconds.observe(started.elapsed().as_secs_f64());
         let now_ms = clock::unix_millis();
         for event in events {
+            if event.event.levels().is_some_and(|levels| levels.reserved > levels.on_hand) {
+                self.oversold.inc();
+            }
             let age_ms = now_ms.saturating_sub(event.occurred_at.unix_millis());
             if let Ok(age_ms) = u32::try_from(age_ms.max(0))
                 && i64::from(age_ms) < ON_ITS_WAY_MS
@@ -223,6 +237,6 @@ impl Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new()
+        Self::new(PathBuf::default())
     }
 }

@@ -1,12 +1,16 @@
 //! Outbox → broker: commands to stores, reservations, policies, dead letters; in order, at least once.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_log::{Error as BrokerError, EventLog, Publication};
 use service_kit::retry::Retry;
+use service_kit::trace::names::PUBLISH_FAILED;
+use service_kit::trace::{self, Context, Span};
 use shared_events::StoreId;
 use shared_events::topic::Topics;
+use shared_events::wire::OutgoingRecord;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -105,7 +109,12 @@ impl Outbound {
             }
             let batch: Vec<Publication> =
                 waiting.iter().map(|row| row.publication.clone()).collect();
+            let mut spans = spans(&batch);
             let published = publisher.publish(&batch, cancel);
+            if published.error.is_some() {
+                spans.iter_mut().for_each(|span| span.failed(PUBLISH_FAILED));
+            }
+            drop(spans);
             if let Some(last) = published.acknowledged.checked_sub(1).and_then(|i| waiting.get(i)) {
                 sent = last.id;
                 if self.projector.published(self.lane, sent).is_err() {
@@ -138,4 +147,21 @@ impl Outbound {
         }
         self.log.ensure_topics(&wanted)
     }
+}
+
+/// A span for each topic that records of sampled traces go to.
+fn spans(batch: &[Publication]) -> Vec<Span> {
+    if !trace::is_exported() {
+        return Vec::new();
+    }
+    let topics: BTreeSet<&str> = batch.iter().map(|one| one.topic.as_str()).collect();
+    let span = |topic: &str| {
+        let records = batch.iter().filter(|one| one.topic == topic).map(|one| &one.record);
+        trace::send(topic, records.clone().count(), records.map(context))
+    };
+    topics.into_iter().map(span).collect()
+}
+
+fn context(record: &OutgoingRecord) -> Option<Context> {
+    Context::parse(record.traceparent()?)
 }

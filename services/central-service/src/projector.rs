@@ -10,6 +10,9 @@ use std::sync::mpsc::{
 };
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::gauge::Gauge;
+use service_kit::trace::names::{COMMIT_FAILED, transaction};
+use service_kit::trace::{self, Context, Span};
 use shared_events::StoreId;
 use tokio::sync::oneshot;
 
@@ -34,8 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 enum Message {
     /// A batch waits in its queue.
     Batch,
-    /// A caller asks.
-    Ask(Ask),
+    /// A caller asks, as part of a trace perhaps.
+    Ask(Ask, Option<Context>),
     /// Somebody wants a store's levels compared with its journal.
     Compare(StoreId, oneshot::Sender<()>),
     /// A lane of the outbox was published up to this row.
@@ -44,11 +47,40 @@ enum Message {
     Stop,
 }
 
+/// The way into the mailbox, which counts what waits there.
+#[derive(Debug, Clone)]
+struct Mail {
+    mailbox: SyncSender<Message>,
+    waiting: Gauge,
+}
+
+impl Mail {
+    /// Blocks while the mailbox is full.
+    fn send(&self, message: Message) -> Result<(), SendError<()>> {
+        self.waiting.inc();
+        self.mailbox.send(message).map_err(|_ended| {
+            self.waiting.dec();
+            SendError(())
+        })
+    }
+
+    fn try_send(&self, message: Message) -> Result<(), Refusal> {
+        self.waiting.inc();
+        self.mailbox.try_send(message).map_err(|error| {
+            self.waiting.dec();
+            match error {
+                TrySendError::Full(_) => Refusal::Overloaded,
+                TrySendError::Disconnected(_) => Refusal::Stopped,
+            }
+        })
+    }
+}
+
 /// The way in for batches.
 #[derive(Debug, Clone)]
 pub struct Batches {
     batches: SyncSender<Batch>,
-    mailbox: SyncSender<Message>,
+    mail: Mail,
 }
 
 impl Batches {
@@ -58,7 +90,7 @@ impl Batches {
     /// When the projector has ended.
     pub fn send(&self, batch: Batch) -> Result<(), SendError<()>> {
         self.batches.send(batch).map_err(|_ended| SendError(()))?;
-        self.mailbox.send(Message::Batch).map_err(|_ended| SendError(()))
+        self.mail.send(Message::Batch)
     }
 
     /// Tells that a lane of the outbox was published up to a row.
@@ -66,21 +98,21 @@ impl Batches {
     /// # Errors
     /// When the projector has ended.
     pub fn published(&self, lane: Lane, through: i64) -> Result<(), SendError<()>> {
-        self.mailbox.send(Message::Published(lane, through)).map_err(|_ended| SendError(()))
+        self.mail.send(Message::Published(lane, through))
     }
 }
 
 /// The way in for callers.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    mailbox: SyncSender<Message>,
+    mail: Mail,
 }
 
 impl Handle {
     /// A way to nobody: every request is refused.
     #[must_use]
     pub fn closed() -> Self {
-        Self { mailbox: sync_channel(0).0 }
+        Self { mail: Mail { mailbox: sync_channel(0).0, waiting: Gauge::default() } }
     }
 
     /// Asks the ledger, and waits until what that led to is on disk.
@@ -92,7 +124,7 @@ impl Handle {
         ask: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Ask,
     ) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Ask(ask(reply)))?;
+        self.mail.try_send(Message::Ask(ask(reply), trace::current()))?;
         answer.await.map_err(|_dropped| Refusal::Unknown)?
     }
 
@@ -103,21 +135,14 @@ impl Handle {
     /// [`Refusal`].
     pub async fn compare(&self, store: StoreId) -> Result<(), Refusal> {
         let (reply, noted) = oneshot::channel();
-        self.send(Message::Compare(store, reply))?;
+        self.mail.try_send(Message::Compare(store, reply))?;
         noted.await.map_err(|_dropped| Refusal::Unknown)
-    }
-
-    fn send(&self, message: Message) -> Result<(), Refusal> {
-        self.mailbox.try_send(message).map_err(|error| match error {
-            TrySendError::Full(_) => Refusal::Overloaded,
-            TrySendError::Disconnected(_) => Refusal::Stopped,
-        })
     }
 
     /// Ends the projector behind everything that was sent before. Connections that are still open keep
     /// their handles, so it cannot wait for those to go.
     pub(crate) fn stop(&self) {
-        if self.mailbox.send(Message::Stop).is_err() {
+        if self.mail.send(Message::Stop).is_err() {
             tracing::debug!("the projector has ended already");
         }
     }
@@ -131,6 +156,8 @@ pub struct Projector {
     metrics: Arc<Metrics>,
     mailbox: Receiver<Message>,
     batches: Receiver<Batch>,
+    /// Name of the topic of events.
+    topic: String,
 }
 
 /// What one round works off.
@@ -138,6 +165,8 @@ pub struct Projector {
 struct Round {
     batch: bool,
     asks: Vec<Ask>,
+    /// The traces that they are part of.
+    traces: Vec<Context>,
     compare: Vec<(StoreId, oneshot::Sender<()>)>,
     published: Vec<(Lane, i64)>,
     stop: bool,
@@ -148,7 +177,10 @@ impl Round {
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Batch => self.batch = true,
-            Message::Ask(ask) => self.asks.push(ask),
+            Message::Ask(ask, trace) => {
+                self.asks.push(ask);
+                self.traces.extend(trace);
+            }
             Message::Compare(store, reply) => self.compare.push((store, reply)),
             Message::Published(lane, through) => self.published.push((lane, through)),
             Message::Stop => self.stop = true,
@@ -167,9 +199,11 @@ impl Projector {
         metrics: Arc<Metrics>,
     ) -> (Self, Batches, Handle) {
         let (mail, mailbox) = sync_channel(MAILBOX);
+        let mail = Mail { mailbox: mail, waiting: metrics.common.mailbox.clone() };
         let (sender, batches) = sync_channel(BATCHES);
-        let projector = Self { projection, bell, metrics, mailbox, batches };
-        (projector, Batches { batches: sender, mailbox: mail.clone() }, Handle { mailbox: mail })
+        let topic = projection.topics.stock_events().name;
+        let projector = Self { projection, bell, metrics, mailbox, batches, topic };
+        (projector, Batches { batches: sender, mail: mail.clone() }, Handle { mail })
     }
 
     /// Serves until it is told to stop.
@@ -194,9 +228,7 @@ impl Projector {
                     tracing::debug!(%store, "whoever wanted the comparison has left");
                 }
             }
-            if self.projection.serve(round.asks, now())? {
-                self.bell.ring();
-            }
+            self.serve(round.asks, &round.traces)?;
             if Instant::now() >= look_at {
                 look_at = Instant::now() + LOOK_EVERY;
                 let asked = self.projection.ask_for_missing(now())?;
@@ -221,10 +253,15 @@ impl Projector {
         }
         match self.mailbox.recv_timeout(left) {
             Ok(message) => {
+                let waiting = &self.metrics.common.mailbox;
+                waiting.dec();
                 let mut more = round.take(message);
                 while more {
                     more = match self.mailbox.try_recv() {
-                        Ok(message) => round.take(message),
+                        Ok(message) => {
+                            waiting.dec();
+                            round.take(message)
+                        }
                         Err(TryRecvError::Empty | TryRecvError::Disconnected) => false,
                     };
                 }
@@ -235,13 +272,52 @@ impl Projector {
         round
     }
 
+    /// Answers callers, and does what has become due.
+    fn serve(&mut self, asks: Vec<Ask>, traces: &[Context]) -> Result<(), Error> {
+        let traces = traces.iter().copied().map(Some);
+        let mut commit = trace::commit(transaction::LEDGER, asks.len(), traces);
+        match self.projection.serve(asks, now()) {
+            Ok(to_publish) => {
+                if to_publish {
+                    self.bell.ring();
+                }
+                Ok(())
+            }
+            Err(error) => {
+                commit.failed(COMMIT_FAILED);
+                Err(error)
+            }
+        }
+    }
+
+    /// A span for each event that is part of a sampled trace.
+    fn spans(&self, batch: &Batch) -> Vec<Span> {
+        if !trace::is_exported() {
+            return Vec::new();
+        }
+        let events = batch.events.iter().filter_map(|event| {
+            let happened_at = event.occurred_at.unix_millis();
+            let trace = trace::recent(event.traceparent.as_deref(), happened_at)?;
+            Some(trace::process(&self.topic, &event.id, Some(trace)))
+        });
+        events.filter(|span| span.context().is_some()).collect()
+    }
+
     fn apply(&mut self) -> Result<(), Error> {
         // It was queued before it was announced.
         let Ok(batch) = self.batches.recv() else {
             return Ok(());
         };
         let started = Instant::now();
-        let applied = self.projection.apply(&batch, now())?;
+        let spans = self.spans(&batch);
+        let mut commit =
+            trace::commit(transaction::VIEW, batch.events.len(), spans.iter().map(Span::context));
+        let applied = self.projection.apply(&batch, now());
+        if applied.is_err() {
+            commit.failed(COMMIT_FAILED);
+        }
+        drop(commit);
+        let applied = applied?;
         self.metrics.applied(started, applied, &batch.events);
         self.bell.ring();
         Ok(())

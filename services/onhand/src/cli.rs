@@ -9,6 +9,9 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use event_log::{KafkaConfig, KafkaLog};
 use service_kit::shutdown::INTERRUPTED;
+use service_kit::telemetry;
+use service_kit::trace::export::Service;
+use service_kit::trace::names::{attribute, service};
 use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
 use tracing_subscriber::EnvFilter;
 
@@ -60,6 +63,24 @@ impl Command {
             Self::Store(store::Command::Backup(_)) => None,
             Self::Verify(_) | Self::Doctor(_) => None,
         }
+    }
+}
+
+impl Command {
+    /// What a running service is called in traces; tools leave none.
+    pub(crate) fn traced(&self) -> Option<Service> {
+        let (name, id) = match self {
+            Self::Dev(_) => (service::DEV, None),
+            Self::Store(store::Command::Serve(args)) => {
+                (service::STORE, Some((attribute::STORE, args.store_id.to_string())))
+            }
+            Self::Central(central::Command::Serve(args)) => {
+                (service::CENTRAL, Some((attribute::CENTRE, args.centre.centre_id.to_string())))
+            }
+            Self::Store(_) | Self::Central(_) => return None,
+            Self::Verify(_) | Self::Doctor(_) | Self::Replay(_) | Self::Bench(_) => return None,
+        };
+        Some(Service { name, id, version: env!("CARGO_PKG_VERSION") })
     }
 }
 
@@ -139,7 +160,7 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // librdkafka's own lines repeat what its callers report.
-        let text = format!("librdkafka=error,rdkafka=error,{text}");
+        let text = format!("librdkafka=error,rdkafka=error,{},{text}", telemetry::ALWAYS);
         EnvFilter::try_new(text).map(Self).map_err(|error| error.to_string())
     }
 }

@@ -17,8 +17,10 @@ mod web;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use service_kit::trace::export;
 use service_kit::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use cli::{Cli, Command};
 
@@ -28,10 +30,16 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return cli::usage(&error),
     };
-    // 2. Logs and runtime.
+    // 2. Logs, traces and runtime.
     if let Err(error) = telemetry::start(cli.log.0) {
         output::error(&format!("logging could not be started: {error}"));
     }
+    let traced = cli.command.traced();
+    let traced = traced.map(|service| export::start(&service, |name| std::env::var(name).ok()));
+    let exporting = traced.transpose().unwrap_or_else(|error| {
+        warn!(%error, "traces are not exported");
+        None
+    });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::failed(&error.into()),
@@ -44,6 +52,9 @@ fn main() -> ExitCode {
         }
         run(cli.command, stop).await
     });
+    if let Some(exporting) = exporting.flatten() {
+        exporting.stop();
+    }
     // A broker client can hang in its destructor; nothing that matters is left to do.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| output::failed(&error))

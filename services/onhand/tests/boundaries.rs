@@ -20,7 +20,13 @@ const BANNED: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates that one crate alone may name.
-const OWNERS: [(&str, &str); 2] = [("rdkafka", "event-log"), ("backoff", "service-kit")];
+const OWNERS: [(&str, &str); 5] = [
+    ("rdkafka", "event-log"),
+    ("backoff", "service-kit"),
+    ("opentelemetry", "service-kit"),
+    ("opentelemetry_sdk", "service-kit"),
+    ("opentelemetry-otlp", "service-kit"),
+];
 
 fn metadata() -> Metadata {
     MetadataCommand::new()
@@ -63,7 +69,7 @@ fn no_crate_names_what_the_table_bans() {
 }
 
 #[test]
-fn the_broker_client_and_the_backoff_crate_have_one_user_each() {
+fn the_broker_client_the_backoff_crate_and_opentelemetry_have_one_user_each() {
     let metadata = metadata();
     for (owned, owner) in OWNERS {
         for package in &metadata.packages {

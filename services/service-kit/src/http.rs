@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::{Next, from_fn};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
@@ -16,14 +16,14 @@ use tracing::{debug, error, warn};
 
 use crate::extract::MAX_BODY_BYTES;
 use crate::problem::{ErrorCode, Problem};
+use crate::watched::{Requests, watched};
 
-/// Longest time a request may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Longest time open requests get to finish after a stop was asked for.
 const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 
-/// Adds what every service answers alike: bounds, unknown paths and methods, defects.
-pub fn bounded(router: Router) -> Router {
+/// Adds what every service answers alike: bounds, unknown paths and methods, defects. Each request is
+/// counted, and traced where traces are wanted.
+pub fn bounded(router: Router, requests: &Requests) -> Router {
     router
         .fallback(async || Problem::new(ErrorCode::NotFound, "see /api/docs for what there is"))
         .method_not_allowed_fallback(async || {
@@ -31,19 +31,7 @@ pub fn bounded(router: Router) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(within_time))
-}
-
-async fn within_time(request: Request, next: Next) -> Response {
-    tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await.unwrap_or_else(|_elapsed| {
-        Problem::new(
-            ErrorCode::Timeout,
-            format!(
-                "no answer within {ANSWER_WITHIN:?}; a command may still be executed, its id tells"
-            ),
-        )
-        .into_response()
-    })
+        .layer(from_fn_with_state(requests.clone(), watched))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
@@ -91,6 +79,7 @@ pub async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> 
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    requests: &Requests,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let drained = stop.clone();
@@ -100,7 +89,7 @@ pub async fn serve(
             debug!(%error, "the connection stays with Nagle's algorithm");
         }
     });
-    let server = axum::serve(listener, bounded(router))
+    let server = axum::serve(listener, bounded(router, requests))
         .with_graceful_shutdown(async move { drained.cancelled().await });
     tokio::select! {
         served = server => served.context("serve http"),

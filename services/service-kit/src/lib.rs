@@ -3,8 +3,8 @@
 //! [`problem`] is the one place that names HTTP statuses, [`extract`] reads requests strictly,
 //! [`http`] serves a router with bounds, [`health`] and [`metrics`] are what operators ask,
 //! [`fingerprint`] names requests, [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`circuit_breaker`]
-//! leaves out who does not answer, [`threads`] keeps a service whole, [`telemetry`] and
-//! [`shutdown`] frame a process.
+//! leaves out who does not answer, [`threads`] keeps a service whole, [`trace`] tells how work came to
+//! be and where it led, [`telemetry`] and [`shutdown`] frame a process.
 
 pub mod circuit_breaker;
 pub mod clock;
@@ -20,5 +20,7 @@ pub mod shutdown;
 pub mod sqlite;
 pub mod telemetry;
 pub mod threads;
+pub mod trace;
+pub mod watched;
 
 pub use problem::{ErrorCode, Problem};

@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::trace;
+
 /// Why a request was not served. The name, in snake case, is the `code` callers may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -164,7 +166,8 @@ impl ErrorCode {
 pub struct Problem {
     /// Identifies the kind of problem; `urn:onhand:problem:` and the code.
     #[serde(rename = "type")]
-    kind: String,
+    #[schema(value_type = String)]
+    kind: Box<str>,
     /// The kind, for people.
     title: &'static str,
     /// The HTTP status.
@@ -177,7 +180,12 @@ pub struct Problem {
     retryable: bool,
     /// The offending field, as a path into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    #[schema(value_type = Option<String>)]
+    field: Option<Box<str>>,
+    /// The request's trace, when it is part of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    trace_id: Option<Box<str>>,
     /// Numbers and names of the domain that belong to it.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -191,13 +199,14 @@ impl Problem {
         let name = serde_json::to_value(code).ok();
         let name = name.as_ref().and_then(Value::as_str).unwrap_or("internal");
         Self {
-            kind: format!("urn:onhand:problem:{name}"),
+            kind: format!("urn:onhand:problem:{name}").into(),
             title: code.title(),
             status: code.status().as_u16(),
             detail: clipped(detail.into()),
             code,
             retryable: code.is_retryable(),
             field: None,
+            trace_id: None,
             facts: Map::new(),
         }
     }
@@ -205,7 +214,7 @@ impl Problem {
     /// Names the offending field.
     #[must_use]
     pub fn field(mut self, path: impl Into<String>) -> Self {
-        self.field = Some(clipped(path.into()));
+        self.field = Some(clipped(path.into()).into());
         self
     }
 
@@ -213,6 +222,13 @@ impl Problem {
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// As it is told to the caller whose request is being served: with the id of its trace.
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.trace_id = trace::current().map(|context| context.trace_id().to_string().into());
         self
     }
 
@@ -236,11 +252,12 @@ fn clipped(mut text: String) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let json = serde_json::to_vec(&self).expect("a problem is plain data");
-        let mut response = (self.code.status(), json).into_response();
+        let code = self.code;
+        let json = serde_json::to_vec(&self.traced()).expect("a problem is plain data");
+        let mut response = (code.status(), json).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if code.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(HeaderName::from_static("retry-after"), HeaderValue::from_static("1"));
         }
         response

@@ -125,6 +125,15 @@ pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Conne
     Ok(connection)
 }
 
+/// Bytes of a database's files; 0 for one that is not there.
+#[must_use]
+pub fn sizes(path: &Path) -> [(&'static str, u64); 2] {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    [("main", size(path)), ("wal", size(Path::new(&log)))]
+}
+
 /// Changes when commits are on disk, from the next transaction on. One sync covers the commits before.
 ///
 /// # Errors

@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use service_kit::{ErrorCode, Problem};
-use shared_events::wire::valid_traceparent;
 use shared_events::{CommandId, Version};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -25,13 +24,6 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<CommandId>, Problem
     CommandId::parse(bare).map(Some).map_err(|error| {
         Problem::new(ErrorCode::InvalidField, error.to_string()).field(IDEMPOTENCY_KEY)
     })
-}
-
-/// The W3C trace context, unless it is broken: that costs the trace, never the request.
-#[must_use]
-pub fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    valid_traceparent(text).then(|| text.to_owned())
 }
 
 /// The version of an `If-Match`.

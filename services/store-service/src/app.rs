@@ -64,7 +64,7 @@ impl App {
         let epoch = identity.epoch();
         info!(store = %config.store, %epoch, head = %committed.head.sequence, items = items.len(), "journal replayed");
 
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(config.data_dir.join(journal::DATABASE)));
         let shelf = Arc::new(Shelf::new(items));
         let lineage = identity.lineage.clone();
         let outbox = Arc::new(Outbox::new(lineage, committed, journal.published_through()));
@@ -128,7 +128,7 @@ impl App {
     /// When a part ends that should not: the journal failed, or the listener.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { opening, writer, relay, commands, expiry, outbox, router } = self;
-        let handle = relay.writer.clone();
+        let (handle, metrics) = (relay.writer.clone(), Arc::clone(&relay.metrics));
         let cut = CancellationToken::new();
         let mut threads = Threads::default();
         threads.spawn("writer", {
@@ -145,7 +145,7 @@ impl App {
         })?;
 
         let served = tokio::select! {
-            served = http::serve(listener, router, stop) => served,
+            served = http::serve(listener, router, &metrics.common.requests, stop) => served,
             () = expiry.watch() => Ok(()),
             ended = threads.ended() => Err(ended),
         };

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use event_log::{Error, EventLog, Offset, Position, Received, Stalls, ask};
 use inventory_core::witness::{Comparison, Own, compare};
 use service_kit::retry::Retry;
+use service_kit::trace::{self, Context, Span};
 use shared_events::command::{CommandEnvelope, JournalWitnessed, ReplayEvents, StoreCommand};
 use shared_events::topic::Topics;
-use shared_events::wire::decode_command;
+use shared_events::wire::{decode_command, traceparent};
 use shared_events::{Epoch, RecordedEvent, Sequence, StoreId};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -129,12 +130,15 @@ impl Commands {
         let (topic, mut stalls, mut ask_at) =
             (self.topics.commands(&self.store).name, Stalls::default(), Instant::now());
         while !cancel.is_cancelled() {
-            let mut requests = Vec::new();
+            let (mut requests, mut spans) = (Vec::new(), Vec::new());
             let (mut next, mut seen) = (None, None);
             let polled = subscriber.poll(RECORDS_PER_POLL, POLL_FOR, &mut |received| {
                 next = Some(received.offset.next());
                 match self.understand(&received) {
-                    Some(Understood::Command(request)) => requests.push(request),
+                    Some(Understood::Command(request, span)) => {
+                        requests.push(request);
+                        spans.push(span);
+                    }
                     // An older one is about a journal that was opened since; it is told again.
                     Some(Understood::Witnessed(witnessed)) if received.offset >= live_from => {
                         seen = Some(witnessed);
@@ -150,6 +154,7 @@ impl Commands {
                 let position = InboxPosition { cluster_id: cluster_id.clone(), next };
                 self.execute(requests, position)?;
             }
+            drop(spans);
             polled.map_err(Halt::Broker)?;
             retry.succeeded();
             if Instant::now() >= ask_at {
@@ -166,18 +171,26 @@ impl Commands {
 
     /// Executes commands; when that is refused, reading starts anew in front of them.
     fn execute(&mut self, requests: Vec<Request>, position: InboxPosition) -> Result<(), Halt> {
+        let traces: Vec<_> =
+            requests.iter().map(|request| trace::id(request.traceparent.as_deref())).collect();
         let answers = self.writer.execute_from_inbox(requests, position.clone());
-        for answer in answers.map_err(Halt::Writer)? {
+        for (answer, trace_id) in answers.map_err(Halt::Writer)?.into_iter().zip(traces) {
             match answer {
                 Err(Refusal::CommandIdReused) => {
                     self.metrics.unreadable_commands.inc();
-                    warn!("a command of the centre has the id of another one; it is not executed");
+                    warn!(
+                        trace_id,
+                        "a command of the centre has the id of another one; it is not executed"
+                    );
                 }
                 Err(refusal) => return Err(Halt::Writer(refusal)),
-                Ok(Answer { repeated: true, verdict: Verdict::Accepted(events) }) => {
-                    self.tell_again(&events);
+                Ok(Answer { repeated: true, verdict }) => {
+                    self.metrics.inbox_repeats.inc();
+                    if let Verdict::Accepted(events) = verdict {
+                        self.tell_again(&events);
+                    }
                 }
-                Ok(_) => {}
+                Ok(Answer { repeated: false, .. }) => {}
             }
         }
         self.position = Some(position);
@@ -213,19 +226,21 @@ impl Commands {
         match decode_command(&received.record) {
             Ok(envelope) if envelope.store != self.store => {
                 self.metrics.unreadable_commands.inc();
-                warn!(store = %envelope.store, "a command for another store is on this store's topic");
+                let trace_id = trace::id(envelope.traceparent.as_deref());
+                warn!(store = %envelope.store, trace_id, "a command for another store is on this store's topic");
                 None
             }
-            Ok(envelope) => self.request(envelope),
+            Ok(envelope) => self.request(envelope, received.topic),
             Err(error) => {
                 self.metrics.unreadable_commands.inc();
-                warn!(%error, offset = received.offset.0, "a command could not be read");
+                let trace_id = trace::id(traceparent(&received.record));
+                warn!(%error, offset = received.offset.0, trace_id, "a command could not be read");
                 None
             }
         }
     }
 
-    fn request(&self, envelope: CommandEnvelope) -> Option<Understood> {
+    fn request(&self, envelope: CommandEnvelope, topic: &str) -> Option<Understood> {
         let command = match envelope.command {
             StoreCommand::ReplayEvents(wanted) => {
                 info!(from = %wanted.from, through = %wanted.through, "the centre misses events");
@@ -241,13 +256,16 @@ impl Commands {
             StoreCommand::Fulfil(fulfil) => Command::Fulfil(fulfil),
         };
         let CommandEnvelope { id, traceparent, .. } = envelope;
+        let span = trace::process(topic, &id, traceparent.as_deref().and_then(Context::parse));
+        // What it leads to follows from its being processed here.
+        let traceparent = span.traceparent().or(traceparent);
         let request = Request { command, id: Some(id), traceparent, answer_by_event: true };
-        Some(Understood::Command(request))
+        Some(Understood::Command(request, span))
     }
 }
 
 /// What is left to do about a command once it was read.
 enum Understood {
-    Command(Request),
+    Command(Request, Span),
     Witnessed(JournalWitnessed),
 }

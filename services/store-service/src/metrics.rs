@@ -1,5 +1,6 @@
 //! What the store counts.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use service_kit::metrics::SECONDS;
+use service_kit::metrics::{Common, SECONDS};
 
 use crate::opening::Opened;
 use crate::writer::{Answer, Refusal, outcome};
@@ -23,9 +24,14 @@ pub struct OutcomeLabel {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// What every service counts.
+    pub common: Common,
     commands: Family<OutcomeLabel, Counter>,
     commit_commands: Histogram,
     commit_seconds: Histogram,
+    sync_seconds: Histogram,
+    /// Commands of the centre that were delivered again.
+    pub inbox_repeats: Counter,
     /// Events acknowledged by the broker, replays included.
     pub published: Counter,
     /// Attempts to publish that failed and were started again.
@@ -52,15 +58,20 @@ pub struct Metrics {
     pub reservations: Gauge,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Registers everything; `database` is the journal's file.
+    #[must_use]
+    pub fn new(database: PathBuf) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("onhand_store"),
+            common: Common::new(env!("CARGO_PKG_VERSION"), database),
             commands: Family::default(),
             commit_commands: Histogram::new([
                 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0,
             ]),
             commit_seconds: Histogram::new(SECONDS),
+            sync_seconds: Histogram::new(SECONDS),
+            inbox_repeats: Counter::default(),
             published: Counter::default(),
             publish_failures: Counter::default(),
             unreadable_commands: Counter::default(),
@@ -77,9 +88,7 @@ impl Default for Metrics {
         metrics.register();
         metrics
     }
-}
 
-impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("commands", "Commands by outcome", self.commands.clone());
@@ -93,6 +102,17 @@ impl Metrics {
             "Time to decide and commit a group",
             Unit::Seconds,
             self.commit_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "sync",
+            "Time until a commit was on disk",
+            Unit::Seconds,
+            self.sync_seconds.clone(),
+        );
+        registry.register(
+            "inbox_repeats",
+            "Commands of the centre that were delivered again, and known",
+            self.inbox_repeats.clone(),
         );
         registry.register(
             "published_events",
@@ -110,6 +130,17 @@ impl Metrics {
             self.unreadable_commands.clone(),
         );
         registry.register(
+            "refilled_events",
+            "Events that came back from the broker when the journal was opened",
+            self.refilled.clone(),
+        );
+        self.register_gauges();
+    }
+
+    /// What stands as it is: set when the journal is opened, or when somebody scrapes.
+    fn register_gauges(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
             "outbox_events",
             "Events not yet acknowledged by the broker",
             self.outbox_depth.clone(),
@@ -119,11 +150,6 @@ impl Metrics {
             "Age of the oldest event not yet acknowledged",
             Unit::Seconds,
             self.outbox_oldest_seconds.clone(),
-        );
-        registry.register(
-            "refilled_events",
-            "Events that came back from the broker when the journal was opened",
-            self.refilled.clone(),
         );
         registry.register(
             "lost_events",
@@ -156,6 +182,11 @@ impl Metrics {
         self.refilled.inc_by(opened.refilled);
         self.lost.set(gauge(opened.lost));
         self.epoch.set(gauge(opened.epoch.get()));
+    }
+
+    /// A commit is on disk.
+    pub(crate) fn synced(&self, started: Instant) {
+        self.sync_seconds.observe(started.elapsed().as_secs_f64());
     }
 
     pub(crate) fn committed(&self, started: Instant, answered: &[Vec<Result<Answer, Refusal>>]) {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use event_log::{Error, EventLog, Publication, Published, Publisher, ask};
 use service_kit::clock;
 use service_kit::retry::Retry;
+use service_kit::trace;
 use shared_events::topic::Topics;
 use shared_events::wire::{encode_event, encode_heartbeat};
 use shared_events::{Heartbeat, Location, Sequence, StoreId, Timestamp};
@@ -177,7 +178,15 @@ impl Relay {
             .iter()
             .map(|event| Publication { topic: topic.clone(), record: encode_event(event) })
             .collect();
+        let recent = events.iter().map(|event| {
+            trace::recent(event.traceparent.as_deref(), event.occurred_at.unix_millis())
+        });
+        let mut span = trace::send(&topic, batch.len(), recent);
         let published = self.publish(publisher, &batch, cancel);
+        if published.error.is_some() {
+            span.failed(trace::names::PUBLISH_FAILED);
+        }
+        drop(span);
         let count = published.acknowledged.min(events.len());
         self.metrics.published.inc_by(u64::try_from(count).unwrap_or_default());
         if let Some(last) = count.checked_sub(1).and_then(|last| events.get(last)) {

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use inventory_core::Digest;
+use service_kit::trace::names::{COMMIT_FAILED, transaction};
+use service_kit::trace::{self, Context};
 use shared_events::{CommandId, RecordedEvent, Rejection, Sequence, Sku, StockEvent};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -149,6 +151,12 @@ impl Handle {
 }
 
 impl Handle {
+    /// Messages that wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.mailbox.max_capacity() - self.mailbox.capacity()
+    }
+
     /// Whether the journal may be written.
     #[must_use]
     pub fn standing(&self) -> Arc<Standing> {
@@ -294,7 +302,14 @@ impl Writer {
 
     fn commit(&mut self, group: Group) -> Result<(), journal::Error> {
         let started = Instant::now();
-        match self.try_commit(&group) {
+        let mut span = trace::commit(transaction::JOURNAL, group.requests, group.traces());
+        let committed = self.try_commit(&group);
+        if committed.is_err() {
+            span.failed(COMMIT_FAILED);
+        }
+        // Ended before anyone is answered: who has the answer finds the commit in front of it.
+        drop(span);
+        match committed {
             Ok(answered) => {
                 self.metrics.committed(started, &answered);
                 self.metrics.storage_full.set(0);
@@ -339,7 +354,11 @@ impl Writer {
             // Somebody has to try: no sales are sent to a store that is not ready.
             append.probe()?;
         }
+        let syncing = Instant::now();
         let head = append.commit()?;
+        if group.requests > 0 {
+            self.metrics.synced(syncing);
+        }
         hot.keep(changed);
         self.digest = digest;
         self.shelf.commit(&events);
@@ -423,6 +442,12 @@ struct Asked {
 }
 
 impl Group {
+    /// The traces that the requests are part of.
+    fn traces(&self) -> impl Iterator<Item = Option<Context>> {
+        let requests = self.asked.iter().flat_map(|asked| &asked.requests);
+        requests.map(|request| request.traceparent.as_deref().and_then(Context::parse))
+    }
+
     fn add(&mut self, message: Message) {
         match message {
             Message::Execute { requests, inbox, reply } => {

@@ -2,6 +2,7 @@
 
 mod broker;
 mod folder;
+pub mod otlp;
 mod wait;
 
 pub use broker::{AWAY, kafka, unique_prefix};

@@ -64,7 +64,7 @@ pub fn decode_event(record: &IncomingRecord<'_>) -> Result<RecordedEvent, Undeco
         sku,
         occurred_at: parsed(record, header::TIME)?,
         cause: optional(record, header::CAUSE)?,
-        traceparent: traceparent(record),
+        traceparent: traceparent(record).map(str::to_owned),
         event,
     })
 }
@@ -219,7 +219,7 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
         id: parsed::<CommandId>(record, header::ID)?,
         store: StoreId::parse(key).map_err(|error| broken(&format!("key: {error}")))?,
         issued_at: parsed::<Timestamp>(record, header::TIME)?,
-        traceparent: traceparent(record),
+        traceparent: traceparent(record).map(str::to_owned),
         command,
     })
 }
@@ -237,10 +237,11 @@ pub fn valid_traceparent(text: &str) -> bool {
         if id(trace, 32) && id(span, 16) && hex(flags, 2))
 }
 
-/// A broken trace context costs the trace, never the event.
-fn traceparent(record: &IncomingRecord<'_>) -> Option<String> {
+/// The trace context that a record came with. A broken one costs the trace, never the event.
+#[must_use]
+pub fn traceparent<'a>(record: &IncomingRecord<'a>) -> Option<&'a str> {
     let text = std::str::from_utf8(record.header(header::TRACEPARENT)?).ok()?;
-    valid_traceparent(text).then(|| text.to_owned())
+    valid_traceparent(text).then_some(text)
 }
 
 fn require_levels(event: &StockEvent) -> Result<(), Undecodable> {

@@ -9,7 +9,7 @@ mod encode;
 
 pub use decode::{
     Undecodable, decode_command, decode_event, decode_heartbeat, decode_policy, decode_reservation,
-    decode_safety_stock, decode_selling, valid_traceparent,
+    decode_safety_stock, decode_selling, traceparent, valid_traceparent,
 };
 pub use encode::{
     dead_letter, encode_command, encode_event, encode_heartbeat, encode_policy, encode_reservation,
@@ -51,6 +51,15 @@ pub struct OutgoingRecord {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The payload; `None` is a tombstone.
     pub value: Option<Vec<u8>>,
+}
+
+impl OutgoingRecord {
+    /// The trace context that it carries.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == header::TRACEPARENT)?;
+        std::str::from_utf8(value).ok()
+    }
 }
 
 /// A record as read, borrowed from the broker client.

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use inventory_core::available;
 use serde::Serialize;
 use service_kit::extract::{Json, Path};
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, trace};
 use shared_events::{CommandId, Sku, StoreId, Timestamp};
-use stock_http::headers::{entity_tag, mark_repeated, traceparent, wait};
+use stock_http::headers::{entity_tag, mark_repeated, wait};
 use stock_http::{Accepted, AdjustBody, ParsedCommand, ReplaceBody, rejected};
 use utoipa::ToSchema;
 
@@ -169,7 +169,7 @@ async fn carry(
         let id = format!("{}:{}", state.centre, uuid::Uuid::now_v7().simple());
         CommandId::parse(&id).expect("a centre's id and hexadecimal digits make a command id")
     });
-    let record = StockCommandRecord::new(id, store, command, traceparent(headers), now());
+    let record = StockCommandRecord::new(id, store, command, trace::traceparent(), now());
     let wait = wait(headers);
     let asked = state.ledger.ask(|reply| Ask::StockCommand {
         record: Box::new(record),

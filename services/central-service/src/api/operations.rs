@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::extract::State as Ctx;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use inventory_core::Freshness;
 use service_kit::extract::Query;
 use service_kit::health::{Check, Condition, ReadyQuery, readiness};
-use service_kit::metrics;
 
 use super::State;
 use crate::metrics::{StateLabel, StoreLabel};
@@ -51,12 +51,12 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
     readiness(&checks, &query)
 }
 
-/// Metrics in the `OpenMetrics` format.
+/// Metrics: `OpenMetrics` for who accepts that, the older text format otherwise.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "All metrics."))
 )]
-pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
+pub(super) async fn metrics(Ctx(state): Ctx<State>, headers: HeaderMap) -> Response {
     for seen in state.model.stores() {
         let label = StoreLabel { store: seen.view.id.to_string() };
         let fresh = seen.freshness == Freshness::Fresh;
@@ -79,5 +79,5 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Response {
     }
     let clients = i64::try_from(state.streams.clients()).unwrap_or(i64::MAX);
     state.metrics.stream_clients.set(clients);
-    metrics::render(state.metrics.registry())
+    state.metrics.common.render(state.metrics.registry(), &headers)
 }

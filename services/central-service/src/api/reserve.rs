@@ -9,11 +9,11 @@ use inventory_core::saga::requests::name;
 use inventory_core::saga::{Wish, state_at};
 use serde::{Deserialize, Serialize};
 use service_kit::extract::Json;
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, trace};
 use shared_events::ledger::{Reservation, ReservationState, Transition};
 use shared_events::reservation::MAX_LINES;
 use shared_events::{CommandId, Location, MAX_UNITS, OrderId, ReservationId, Sku, StoreId};
-use stock_http::headers::{idempotency_key, traceparent, wait};
+use stock_http::headers::{idempotency_key, wait};
 use utoipa::ToSchema;
 
 use super::reservation_answer::{in_state, marked, outcome, refused, request, shown};
@@ -97,7 +97,7 @@ pub(super) async fn reserve(
     let request = key.as_ref().map(|key| request("reserve", key, &body));
     let id = reservation_id(&state, key.as_ref());
     require_ready(&state)?;
-    let wish = wish(&state, &headers, body)?;
+    let wish = wish(&state, body)?;
     let wait = wait(&headers);
     let asked =
         state.ledger.ask(|reply| Ask::Reserve { id, request, wish, wait: wait.is_some(), reply });
@@ -130,7 +130,7 @@ fn reservation_id(state: &State, key: Option<&CommandId>) -> ReservationId {
 }
 
 /// Checks what is wanted and adds up lines of one item.
-fn wish(state: &State, headers: &HeaderMap, body: ReserveBody) -> Result<Wish, Problem> {
+fn wish(state: &State, body: ReserveBody) -> Result<Wish, Problem> {
     let invalid = |detail: String, field: &str| {
         Err(Problem::new(ErrorCode::InvalidField, detail).field(field))
     };
@@ -159,7 +159,7 @@ fn wish(state: &State, headers: &HeaderMap, body: ReserveBody) -> Result<Wish, P
         near,
         allow_split: body.allow_split,
         expires_at: now().plus_millis(ttl.saturating_mul(1_000)),
-        traceparent: traceparent(headers),
+        traceparent: trace::traceparent(),
     })
 }
 

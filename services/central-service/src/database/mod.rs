@@ -36,7 +36,8 @@ const SCHEMA: Schema = Schema {
         include_str!("layout-5.sql"),
     ],
 };
-const DATABASE: &str = "central.db";
+/// The file in the centre's folder.
+pub(crate) const DATABASE: &str = "central.db";
 
 /// Which records wait for each other to be published, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

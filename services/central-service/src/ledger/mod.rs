@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use inventory_core::saga::{self, Timing};
 use service_kit::circuit_breaker::{self, CircuitBreaker, State};
+use service_kit::trace;
 use shared_events::command::CommandEnvelope;
 use shared_events::ledger::{LedgerAllocation, Reservation, ReservationState, Transition};
 use shared_events::reservation::ReleaseReason;
@@ -178,7 +179,8 @@ impl Ledger {
         if !self.find(id, database)? {
             // While a lost ledger comes back there are as many as there ever were.
             if self.model.has_caught_up() {
-                warn!(reservation = %id, event = %recorded.id, "a store tells of a reservation that is not in the ledger");
+                let trace_id = trace::id(recorded.traceparent.as_deref());
+                warn!(reservation = %id, event = %recorded.id, trace_id, "a store tells of a reservation that is not in the ledger");
             }
             if let Some(rebuilt) = saga::rebuild(recorded, now) {
                 self.running.insert(id.clone(), rebuilt);

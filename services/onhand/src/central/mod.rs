@@ -34,7 +34,7 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
     #[command(flatten)]
-    centre: Centre,
+    pub(crate) centre: Centre,
 }
 
 /// One centre, serving or not.
@@ -46,7 +46,7 @@ pub(crate) struct Centre {
     /// This centre's name: reservations made here begin with it. Each centre of a chain has its own,
     /// for ever.
     #[arg(long, env = "ONHAND_CENTRE_ID", default_value = "central", value_name = "ID")]
-    centre_id: CentreId,
+    pub(crate) centre_id: CentreId,
     /// Changes that are kept for those who follow them, and for questions about the past. The oldest go
     /// first; each takes 200 bytes of disk and more.
     #[arg(

@@ -27,7 +27,7 @@ use crate::cli::{self, Broker};
 pub(crate) struct Args {
     /// Which store this is: 1 to 32 characters of A-Z a-z 0-9 . _ -
     #[arg(long, env = "ONHAND_STORE_ID", value_name = "ID")]
-    store_id: StoreId,
+    pub(crate) store_id: StoreId,
     /// Folder of its journal; made when new.
     #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,

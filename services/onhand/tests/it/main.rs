@@ -22,3 +22,5 @@ mod reservations;
 mod sagas;
 #[cfg(test)]
 mod storefront;
+#[cfg(test)]
+mod telemetry;

@@ -121,6 +121,13 @@ impl Service {
         log.lines().last().unwrap_or_default().to_owned()
     }
 
+    /// SIGTERM, and waits until it has ended.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        signal("-TERM", self.child.id());
+        let child = std::cell::RefCell::new(&mut self.child);
+        eventually("it ends", async || child.borrow_mut().try_wait().unwrap()).await
+    }
+
     /// SIGSTOP: it stands still, with its memory and its connections.
     pub(crate) fn freeze(&self) {
         freeze(self.child.id());
@@ -218,7 +225,7 @@ impl Drop for Guarded {
 pub(crate) fn onhand() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onhand"));
     for (name, _) in std::env::vars() {
-        if name.starts_with("ONHAND_") {
+        if name.starts_with("ONHAND_") || name.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }

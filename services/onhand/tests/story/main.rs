@@ -14,4 +14,6 @@ mod policies;
 #[cfg(test)]
 mod shop;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod trouble;

@@ -56,6 +56,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     pub(crate) repeated: bool,
+    pub(crate) traceresponse: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -276,8 +277,9 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
     let (location, repeated) = (header("location"), header("idempotent-replayed").is_some());
+    let traceresponse = header("traceresponse");
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer { status, location, repeated, body }
+    Answer { status, location, repeated, traceresponse, body }
 }

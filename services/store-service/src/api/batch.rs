@@ -6,13 +6,13 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use service_kit::extract::{Body, parse_json, require_media_type};
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, trace};
 use shared_events::{
     AdjustStock, CommandId, Delta, OnShortfall, Quantity, ReplaceStock, Sku, StockCommand, StoreId,
     Text, Version,
 };
 use stock_http::Accepted;
-use stock_http::headers::{idempotency_key, traceparent};
+use stock_http::headers::idempotency_key;
 use utoipa::ToSchema;
 
 use super::State;
@@ -88,7 +88,7 @@ pub(super) async fn batch(
 ) -> Result<Response, Problem> {
     require_media_type(&headers, &[NDJSON, "application/jsonl"])?;
     let key = idempotency_key(&headers)?;
-    let traceparent = traceparent(&headers);
+    let traceparent = trace::traceparent();
     let lines = split(&body)?;
     let mut requests = Vec::with_capacity(lines.len());
     // The problem of a line that is no command, or `None` for one the writer will answer.
@@ -200,7 +200,7 @@ fn result(line: usize, outcome: Result<Accepted, Problem>, repeated: bool) -> Li
             status: problem.code().status().as_u16(),
             repeated,
             accepted: None,
-            problem: Some(problem),
+            problem: Some(problem.traced()),
         },
     }
 }

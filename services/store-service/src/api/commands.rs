@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use service_kit::extract::Json;
 use service_kit::problem::{ErrorCode, Problem};
+use service_kit::trace;
 use shared_events::StoreId;
-use stock_http::headers::{entity_tag, mark_repeated, traceparent};
+use stock_http::headers::{entity_tag, mark_repeated};
 use stock_http::{Accepted, AdjustBody, ParsedCommand, ReplaceBody};
 
 use super::State;
@@ -86,7 +87,7 @@ fn request(
 ) -> Result<(Request, bool), Problem> {
     require_store(&state.store, &parsed.store)?;
     let (ParsedCommand { id, command, .. }, by_precondition) = parsed.with_headers(headers)?;
-    let traceparent = traceparent(headers);
+    let traceparent = trace::traceparent();
     let command = Command::Stock(command);
     Ok((Request { command, id, traceparent, answer_by_event: false }, by_precondition))
 }

@@ -77,7 +77,10 @@ async fn read<T: Send + 'static>(
     ask: impl FnOnce(&Reader) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let reader = Arc::clone(&state.reader);
-    tokio::task::spawn_blocking(move || ask(&reader.lock().unwrap_or_else(PoisonError::into_inner)))
+    // What is logged there belongs to this request, too.
+    let request = tracing::Span::current();
+    let look = move || ask(&reader.lock().unwrap_or_else(PoisonError::into_inner));
+    tokio::task::spawn_blocking(move || request.in_scope(look))
         .await
         .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
 }

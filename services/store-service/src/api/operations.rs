@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use axum::extract::State as Ctx;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use service_kit::extract::Query;
 use service_kit::health::{Check, Condition, ReadyQuery, readiness};
-use service_kit::{Problem, clock, metrics};
+use service_kit::{Problem, clock};
 use shared_events::Timestamp;
 
 use super::answer::unreadable;
@@ -78,12 +79,15 @@ fn opening(stage: Stage) -> Condition {
     Condition::Failed(detail)
 }
 
-/// Metrics in the `OpenMetrics` format.
+/// Metrics: `OpenMetrics` for who accepts that, the older text format otherwise.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "All metrics."))
 )]
-pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    Ctx(state): Ctx<State>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let oldest = oldest_seconds(&state).await?;
     let gauges = &state.metrics;
     gauges.outbox_depth.set(signed(depth(&state)));
@@ -92,7 +96,8 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>) -> Result<Response, Problem>
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     gauges.items.set(count(state.shelf.len()));
     gauges.reservations.set(count(state.shelf.reservation_count()));
-    Ok(metrics::render(gauges.registry()))
+    gauges.common.mailbox.set(count(state.writer.waiting()));
+    Ok(gauges.common.render(gauges.registry(), &headers))
 }
 
 fn depth(state: &State) -> u64 {

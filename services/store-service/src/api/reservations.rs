@@ -7,10 +7,10 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use service_kit::extract::{Json as Body, OptionalJson, Path, Query, page_limit};
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, trace};
 use shared_events::reservation::{BreakReason, MAX_LINES};
 use shared_events::{Allocation, OrderId, RecordedEvent, ReservationId, Sku, StoreId, Timestamp};
-use stock_http::headers::{idempotency_key, mark_repeated, traceparent};
+use stock_http::headers::{idempotency_key, mark_repeated};
 use utoipa::{IntoParams, ToSchema};
 
 use super::State;
@@ -255,7 +255,7 @@ async fn settle(
     let request = Request {
         command: Command::Staff(decision),
         id: idempotency_key(headers)?,
-        traceparent: traceparent(headers),
+        traceparent: trace::traceparent(),
         answer_by_event: false,
     };
     let answer = state.writer.execute(vec![request]).await.map_err(refused)?.pop();

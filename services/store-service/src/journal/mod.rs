@@ -31,7 +31,8 @@ const SCHEMA: Schema = Schema {
         include_str!("layout_3.sql"),
     ],
 };
-const DATABASE: &str = "journal.db";
+/// The file in a journal's folder.
+pub(crate) const DATABASE: &str = "journal.db";
 
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]

@@ -17,6 +17,7 @@ use axum::http::{Request, header};
 use event_log::{EventLog, MemoryLog};
 use serde_json::{Value, json};
 use service_kit::http;
+use service_kit::watched::Requests;
 use shared_events::StoreId;
 use shared_events::topic::Topics;
 use store_service::opening::Unwitnessed;
@@ -133,7 +134,7 @@ impl Setup {
 
     pub(crate) async fn start(self) -> TestStore {
         let app = self.app();
-        let caller = Caller { router: http::bounded(app.router()) };
+        let caller = Caller { router: http::bounded(app.router(), &Requests::default()) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

@@ -1,0 +1,116 @@
+//! A collector that is away, fails or never answers costs traces and nothing else.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::json;
+use test_support::otlp::{Collector, Manner};
+
+use crate::process::{Service, eventually, free_port};
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// Sales of one measurement.
+const SALES: usize = 150;
+
+/// Small batches and a short queue: many batches fail, and the queue is full, within a test.
+const HURRIED: [(&str, &str); 4] = [
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+    ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "32"),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8"),
+];
+
+/// A store without a broker, in an environment.
+async fn store(folder: &Path, env: &[(&str, &str)]) -> Service {
+    std::fs::create_dir_all(folder).unwrap();
+    let data = folder.join("data");
+    let args = ["store", "--store-id", "A", "--witness-wait-ms", "0", "--kafka", "127.0.0.1:1"];
+    let args = [&args[..], &["--data-dir", data.to_str().unwrap()]].concat();
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let store = Service::start_in(&args, env, free_port(), &folder.join("log")).await;
+    store.opened().await;
+    store
+}
+
+/// How long sales take, in order of duration.
+async fn sales(store: &Service) -> Vec<Duration> {
+    let client = Client::new();
+    let url = format!("{}/api/commands/inventory/replace", store.url);
+    let mut took = Vec::with_capacity(SALES);
+    for quantity in 0..SALES {
+        let body = json!({"storeId": "A", "sku": "X", "quantity": quantity});
+        let began = Instant::now();
+        let answer = client.post(&url).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    took
+}
+
+/// Lines of the log that are about traces being lost.
+fn complaints(store: &Service) -> usize {
+    let log = std::fs::read_to_string(&store.log).unwrap();
+    log.lines().filter(|line| line.contains("traces cannot be exported")).count()
+}
+
+/// The store sells as fast as one that tells nobody, says once what is wrong, and stops in time.
+async fn is_harmless(endpoint: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = store(&folder.path().join("plain"), &[]).await;
+    let env = [&HURRIED[..], &[(ENDPOINT, endpoint)]].concat();
+    let mut traced = store(&folder.path().join("traced"), &env).await;
+    let (without, with) = (sales(&plain).await, sales(&traced).await);
+    let (without, with, slowest) = (without[SALES / 2], with[SALES / 2], with[SALES - 1]);
+    println!("{endpoint}: median {with:?}, without {without:?}, slowest {slowest:?}");
+    // A tenth of what one attempt to export takes before it is given up.
+    assert!(with < without * 2 + Duration::from_millis(30), "median {with:?}, without {without:?}");
+
+    eventually("it says what is wrong", async || (complaints(&traced) > 0).then_some(())).await;
+    sales(&traced).await;
+    assert_eq!(complaints(&traced), 1);
+
+    let asked = Instant::now();
+    assert!(traced.terminate().await.success());
+    assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?} to stop", asked.elapsed());
+    assert_eq!(complaints(&traced), 1);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_is_harmless() {
+    is_harmless(&format!("http://127.0.0.1:{}", free_port())).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_fails_is_harmless() {
+    let collector = Collector::start(Manner::Fails);
+    is_harmless(&collector.endpoint).await;
+    assert!(collector.requests() > 1);
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_is_harmless() {
+    let collector = Collector::start(Manner::Hangs);
+    is_harmless(&collector.endpoint).await;
+    assert!(collector.requests() > 1);
+}
+
+#[tokio::test]
+async fn what_was_not_sent_yet_is_sent_when_a_service_stops() {
+    let collector = Collector::start(Manner::Takes);
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing is sent before the end unless the end sends it.
+    let env = [(ENDPOINT, collector.endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
+    let mut store = store(folder.path(), &env).await;
+    let trace = format!("{:032x}", fastrand::u128(1..));
+    let url = format!("{}/api/commands/inventory/replace", store.url);
+    let body = json!({"storeId": "A", "sku": "X", "quantity": 1});
+    let request = Client::new().post(&url).json(&body);
+    let request = request.header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    assert!(store.terminate().await.success());
+    let spans = collector.trace(&trace);
+    assert!(spans.iter().any(|span| span.kind == "Server"), "{spans:?}");
+    assert!(spans.iter().all(|span| span.service == "onhand-store"), "{spans:?}");
+}

@@ -1,0 +1,168 @@
+//! A collector of traces: takes OTLP over HTTP, and keeps the spans for tests to look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1;
+use prost::Message as _;
+
+/// A span as a collector got it; ids are hexadecimal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Its trace.
+    pub trace_id: String,
+    /// Itself.
+    pub span_id: String,
+    /// The span it is part of; empty for a trace's first.
+    pub parent_id: String,
+    /// Its name.
+    pub name: String,
+    /// `Server`, `Internal`, …
+    pub kind: String,
+    /// `service.name` of the process that told of it.
+    pub service: String,
+    /// Its attributes, numbers in digits.
+    pub attributes: BTreeMap<String, String>,
+    /// Spans of other traces that it served too: trace and span.
+    pub links: Vec<(String, String)>,
+}
+
+/// How a collector treats what it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Takes it.
+    Takes,
+    /// Answers 500.
+    Fails,
+    /// Never answers.
+    Hangs,
+}
+
+/// A running collector, on a thread of its own until the process ends.
+#[derive(Debug)]
+pub struct Collector {
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub endpoint: String,
+    kept: Arc<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    manner: Manner,
+    requests: AtomicUsize,
+    spans: Mutex<Vec<Span>>,
+}
+
+impl Collector {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When the system refuses a port or a thread.
+    #[must_use]
+    pub fn start(manner: Manner) -> Self {
+        let listener = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = listener.expect("a free port");
+        listener.set_nonblocking(true).expect("a socket that does not block");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let (requests, spans) = (AtomicUsize::new(0), Mutex::default());
+        let kept = Arc::new(Kept { manner, requests, spans });
+        let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&kept));
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                axum::serve(listener, router).await.expect("serve");
+            });
+        });
+        Self { endpoint, kept }
+    }
+
+    /// Requests it has had.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.kept.requests.load(Ordering::Relaxed)
+    }
+
+    /// The spans of a trace.
+    #[must_use]
+    pub fn trace(&self, trace_id: &str) -> Vec<Span> {
+        let spans = self.kept.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect()
+    }
+}
+
+/// What a trace is made of: each kind of span once, by service and name, with the same of its parent.
+#[must_use]
+pub fn shape(spans: &[Span]) -> BTreeSet<(String, String)> {
+    let title = |span: &Span| format!("{}: {}", span.service, span.name);
+    let parent = |span: &Span| {
+        let parent = spans.iter().find(|parent| parent.span_id == span.parent_id);
+        parent.map_or_else(|| "outside".to_owned(), title)
+    };
+    spans.iter().map(|span| (title(span), parent(span))).collect()
+}
+
+/// Spans whose parent nobody told of: not their trace's first, and not the caller's own.
+#[must_use]
+pub fn orphans<'s>(spans: &'s [Span], caller: &str) -> Vec<&'s Span> {
+    let known =
+        |id: &str| id.is_empty() || id == caller || spans.iter().any(|span| span.span_id == id);
+    spans.iter().filter(|span| !known(&span.parent_id)).collect()
+}
+
+async fn take(State(kept): State<Arc<Kept>>, body: Bytes) -> StatusCode {
+    kept.requests.fetch_add(1, Ordering::Relaxed);
+    match kept.manner {
+        Manner::Takes => {}
+        Manner::Fails => return StatusCode::INTERNAL_SERVER_ERROR,
+        Manner::Hangs => std::future::pending().await,
+    }
+    let Ok(request) = ExportTraceServiceRequest::decode(body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let mut spans = kept.spans.lock().unwrap_or_else(PoisonError::into_inner);
+    for resource in request.resource_spans {
+        let about = attributes(resource.resource.unwrap_or_default().attributes);
+        let service = about.get("service.name").cloned().unwrap_or_default();
+        let told = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+        spans.extend(told.map(|span| read(span, service.clone())));
+    }
+    StatusCode::OK
+}
+
+fn read(span: v1::Span, service: String) -> Span {
+    let kind = format!("{:?}", span.kind());
+    Span {
+        trace_id: hex(&span.trace_id),
+        span_id: hex(&span.span_id),
+        parent_id: hex(&span.parent_span_id),
+        kind,
+        name: span.name,
+        service,
+        attributes: attributes(span.attributes),
+        links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
+    }
+}
+
+fn attributes(told: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value: Option<AnyValue>| match value.and_then(|value| value.value) {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    told.into_iter().map(|one| (one.key, text(one.value))).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
