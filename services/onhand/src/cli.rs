@@ -9,7 +9,6 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use event_log::{KafkaConfig, KafkaLog};
 use service_kit::shutdown::INTERRUPTED;
-use service_kit::telemetry;
 use service_kit::trace::export::Service;
 use service_kit::trace::names::{attribute, service};
 use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
@@ -160,7 +159,7 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // librdkafka's own lines repeat what its callers report.
-        let text = format!("librdkafka=error,rdkafka=error,{},{text}", telemetry::ALWAYS);
+        let text = format!("librdkafka=error,rdkafka=error,{text}");
         EnvFilter::try_new(text).map(Self).map_err(|error| error.to_string())
     }
 }

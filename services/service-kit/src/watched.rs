@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::http::bounded;
-    use crate::telemetry::ALWAYS;
+    use crate::telemetry::Traced;
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -182,9 +182,8 @@ mod tests {
         let written = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
-            .with_env_filter(EnvFilter::new(format!(
-                "{ALWAYS},service_kit::watched=warn,service_kit::http=error"
-            )))
+            .with_env_filter(EnvFilter::new("service_kit=warn"))
+            .map_event_format(Traced::json)
             .with_writer(move || written.clone())
             .finish();
         let _logging = tracing::subscriber::set_default(subscriber);
@@ -199,7 +198,7 @@ mod tests {
             .filter(|line| !line.is_empty())
             .map(|line| serde_json::from_slice(line).unwrap())
             .collect();
-        let traces: Vec<_> = lines.iter().map(|line| line["span"]["trace_id"].as_str()).collect();
+        let traces: Vec<_> = lines.iter().map(|line| line["trace_id"].as_str()).collect();
         assert_eq!(traces, [Some(TRACE), Some(TRACE), None], "{lines:?}");
     }
 

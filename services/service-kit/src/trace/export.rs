@@ -101,14 +101,17 @@ pub fn start(
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(&endpoint)
         .build()?;
-    let exporter =
-        Reporting { exporter, endpoint: endpoint.clone(), failing: AtomicBool::new(false) };
+    let exporter = Reporting {
+        exporter,
+        endpoint: without_credentials(&endpoint),
+        failing: AtomicBool::new(false),
+    };
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(resource(service))
         .build();
     TRACER.set(provider.tracer("onhand")).map_err(|_set| Error::Twice)?;
-    info!(endpoint, "traces are exported");
+    info!(endpoint = without_credentials(&endpoint), "traces go to a collector");
     Ok(Some(Exporting(provider)))
 }
 
@@ -119,6 +122,16 @@ impl Exporting {
             warn!(%error, "not all traces were exported before the end");
         }
     }
+}
+
+/// An address as it may be logged.
+fn without_credentials(endpoint: &str) -> String {
+    let Some((scheme, rest)) = endpoint.split_once("://") else {
+        return endpoint.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 /// What is wrong with the sampler's variables: the SDK says nothing and samples all.
@@ -210,6 +223,13 @@ mod tests {
         assert_eq!(grpc.to_string(), said);
         assert!(matches!(started(&[(ENDPOINT, "not a url")]), Err(Error::Exporter(_))));
         assert!(!crate::trace::is_exported());
+    }
+
+    #[test]
+    fn credentials_are_not_logged() {
+        let shown = without_credentials("http://user:secret@host:4318/v1/traces");
+        assert_eq!(shown, "http://host:4318/v1/traces");
+        assert_eq!(without_credentials("http://host:4318/a@b"), "http://host:4318/a@b");
     }
 
     #[test]

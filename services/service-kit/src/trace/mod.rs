@@ -14,7 +14,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task_local;
-use tracing::Instrument as _;
 
 use crate::clock;
 
@@ -54,8 +53,14 @@ pub fn recent(traceparent: Option<&str>, happened_at: i64) -> Option<Context> {
 /// Serves a request as part of a trace: [`current`] tells where it stands, and each line that is logged
 /// meanwhile has the trace's id.
 pub(crate) async fn within<T>(context: Context, work: impl Future<Output = T>) -> T {
-    // A target of its own, which [`crate::telemetry::ALWAYS`] lets through.
-    let logged =
-        tracing::error_span!(target: "trace_of_request", "trace", trace_id = %context.trace_id());
-    CURRENT.scope(context, work.instrument(logged)).await
+    CURRENT.scope(context, work).await
+}
+
+/// The same for a part of it that goes on in another thread.
+pub fn carrying<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let context = current();
+    move || match context {
+        Some(context) => CURRENT.sync_scope(context, work),
+        None => work(),
+    }
 }

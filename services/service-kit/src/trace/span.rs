@@ -28,13 +28,17 @@ const MAX_LINKS: usize = 128;
 /// What is told of a piece of work from now until this is dropped: or nothing, when nobody wants to know.
 #[derive(Debug, Default)]
 #[must_use = "a span lasts until it is dropped"]
-pub struct Span(Option<Box<Recorded>>);
+pub struct Span {
+    context: Option<Context>,
+    /// Nothing for a trace that is not sampled.
+    recorded: Option<Box<Recorded>>,
+}
 
 impl Span {
     /// Where it stands, for what the work leads to.
     #[must_use]
-    pub fn context(&self) -> Option<Context> {
-        Context::of(self.0.as_ref()?.span_context())
+    pub const fn context(&self) -> Option<Context> {
+        self.context
     }
 
     /// The same as a W3C `traceparent`.
@@ -45,7 +49,7 @@ impl Span {
 
     /// The request was answered.
     pub(crate) fn answered(&mut self, status: StatusCode) {
-        let Some(span) = &mut self.0 else {
+        let Some(span) = &mut self.recorded else {
             return;
         };
         span.set_attribute(KeyValue::new(attribute::STATUS, i64::from(status.as_u16())));
@@ -57,7 +61,7 @@ impl Span {
 
     /// The work did not succeed; `kind` is a name of [`super::names`].
     pub fn failed(&mut self, kind: &'static str) {
-        if let Some(span) = &mut self.0 {
+        if let Some(span) = &mut self.recorded {
             span.set_attribute(KeyValue::new(attribute::ERROR, kind));
             span.set_status(Status::error(""));
         }
@@ -65,7 +69,7 @@ impl Span {
 
     fn start(
         tracer: &SdkTracer,
-        name: String,
+        name: impl FnOnce() -> String,
         kind: SpanKind,
         parent: Option<Context>,
         links: Vec<Link>,
@@ -73,13 +77,20 @@ impl Span {
         let parent = parent.map_or_else(Parent::new, |parent| {
             Parent::new().with_remote_span_context(parent.remote())
         });
-        let builder = SpanBuilder::from_name(name).with_kind(kind).with_links(links);
-        Self(Some(Box::new(tracer.build_with_context(builder, &parent))))
+        // Its name is made only when somebody will read it.
+        let builder = SpanBuilder::from_name("").with_kind(kind).with_links(links);
+        let mut span = tracer.build_with_context(builder, &parent);
+        let context = Context::of(span.span_context());
+        let recorded = span.is_recording().then(|| {
+            span.update_name(name());
+            Box::new(span)
+        });
+        Self { context, recorded }
     }
 
     /// Adds what nobody reads in a span that is not sampled.
     fn with<const N: usize>(mut self, attributes: impl FnOnce() -> [KeyValue; N]) -> Self {
-        if let Some(span) = self.0.as_mut().filter(|span| span.is_recording()) {
+        if let Some(span) = &mut self.recorded {
             span.set_attributes(attributes());
         }
         self
@@ -97,7 +108,7 @@ pub fn server(
     let Some(tracer) = TRACER.get() else {
         return Span::default();
     };
-    let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+    let name = || route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
     let span = Span::start(tracer, name, SpanKind::Server, caller, Vec::new()).with(|| {
         [
             KeyValue::new(attribute::METHOD, method),
@@ -116,7 +127,7 @@ pub fn process(topic: &str, message: impl Display, trace: Option<Context>) -> Sp
     let Some((tracer, parent)) = TRACER.get().zip(trace.filter(Context::is_sampled)) else {
         return Span::default();
     };
-    let name = format!("{PROCESS} {topic}");
+    let name = || format!("{PROCESS} {topic}");
     Span::start(tracer, name, SpanKind::Consumer, Some(parent), Vec::new()).with(|| {
         [
             KeyValue::new(attribute::MESSAGING_SYSTEM, "kafka"),
@@ -178,5 +189,5 @@ fn serving(
         }
         before = one;
     }
-    Span::start(tracer, name(), kind, Some(first), links)
+    Span::start(tracer, name, kind, Some(first), links)
 }

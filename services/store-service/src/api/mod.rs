@@ -11,7 +11,7 @@ mod sync;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, trace};
 use shared_events::StoreId;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -77,10 +77,8 @@ async fn read<T: Send + 'static>(
     ask: impl FnOnce(&Reader) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let reader = Arc::clone(&state.reader);
-    // What is logged there belongs to this request, too.
-    let request = tracing::Span::current();
     let look = move || ask(&reader.lock().unwrap_or_else(PoisonError::into_inner));
-    tokio::task::spawn_blocking(move || request.in_scope(look))
+    tokio::task::spawn_blocking(trace::carrying(look))
         .await
         .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?
 }
