@@ -108,9 +108,9 @@ impl Store {
         }
     }
 
-    /// Takes a heartbeat. It moves what is known of a journal forward, never back: a topic that is read again shows old ones, but a live one that is
-    /// behind tells of a second copy. `arrived` of a live one: not later than it did, so that no wait in
-    /// between makes it younger.
+    /// Takes a heartbeat. It moves what is known of a journal forward, never back: a topic that is read
+    /// again shows old ones, but a live one that is behind tells of a second copy. `arrived` of a live
+    /// one: not later than it did, so that no wait in between makes it younger.
     pub(crate) fn hear(&mut self, heartbeat: &Heartbeat, arrived: Option<Instant>) -> Heard {
         let (told, known) =
             ((heartbeat.epoch, heartbeat.head), (self.witness.epoch, self.witness.head));

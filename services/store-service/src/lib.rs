@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod app;
+mod clock;
 pub mod commands;
 pub mod config;
 pub mod decisions;

@@ -7,8 +7,9 @@ use shared_events::{Sequence, Sku, StockEvent, StockReplaced, Text};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::clock::now;
 use crate::journal::{self, NewEvent};
-use crate::opening::{Opened, Progress, now};
+use crate::opening::{Opened, Progress};
 use crate::outbox::Committed;
 use crate::shelf::Shelf;
 use crate::writer::Writer;

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_log::{Error, EventLog, Publication, Published, Publisher, ask};
-use service_kit::clock;
 use service_kit::retry::Retry;
 use service_kit::trace;
 use shared_events::topic::Topics;
 use shared_events::wire::{encode_event, encode_heartbeat};
-use shared_events::{Heartbeat, Location, Sequence, StoreId, Timestamp};
+use shared_events::{Heartbeat, Location, Sequence, StoreId};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::clock::now;
 use crate::journal::{self, Reader};
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Work};
@@ -223,8 +223,7 @@ impl Relay {
             // Both are read at different moments: a publication in between must not vouch for more.
             published_through: self.outbox.published_through().min(committed.head.sequence),
             digest: committed.digest.to_string(),
-            sent_at: Timestamp::from_unix_millis(clock::unix_millis())
-                .expect("the clock is between years 1 and 9999"),
+            sent_at: now(),
             location: self.location,
             lineage: Some(lineage).filter(|lineage| !lineage.is_plain()),
             opening: false,

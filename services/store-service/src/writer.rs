@@ -20,10 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::clock::now;
 use crate::decisions::{Batch, Command, HotItems};
 use crate::journal::{self, InboxPosition, Journal, NewEvent, Verdict};
 use crate::metrics::Metrics;
-use crate::opening::{Halt, Opened, Opening, Progress, Refilled, now};
+use crate::opening::{Halt, Opened, Opening, Progress, Refilled};
 use crate::outbox::{Committed, Outbox};
 use crate::shelf::Shelf;
 use crate::standing::{Stage, Standing};

@@ -23,10 +23,11 @@ use service_kit::clock;
 use service_kit::retry::Retry;
 use shared_events::command::JournalWitnessed;
 use shared_events::topic::Topics;
-use shared_events::{Epoch, Heartbeat, Location, RecordedEvent, Sequence, StoreId, Timestamp};
+use shared_events::{Epoch, Heartbeat, Location, RecordedEvent, Sequence, StoreId};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::clock::now;
 use crate::journal::{self, Identity, Journal};
 use crate::standing::{Stage, Standing};
 
@@ -305,9 +306,4 @@ fn lost(journal: &Journal, seen: &JournalWitnessed) -> u64 {
 fn of_its_own(epoch: Epoch) -> Epoch {
     let by_clock = Epoch::new(clock::unix_micros()).min(Epoch::new(Epoch::MAX.get() / 2));
     epoch.next().max(by_clock)
-}
-
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_unix_millis(clock::unix_millis())
-        .expect("the clock is between years 1 and 9999")
 }
