@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CommandId, Sku, StoreId};
+use crate::ids::{CommandId, Sku, StoreId, Subject};
 use crate::lineage::Lineage;
 use crate::position::{Epoch, Sequence, Version};
 use crate::quantity::{Delta, Quantity};
@@ -97,6 +97,8 @@ pub struct CommandEnvelope {
     pub store: StoreId,
     /// The centre's clock when it was issued.
     pub issued_at: Timestamp,
+    /// Who asked the centre for it, where requests are authenticated.
+    pub principal: Option<Subject>,
     /// W3C trace context of the request that led to it.
     pub traceparent: Option<String>,
     /// What is asked.

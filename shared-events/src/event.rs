@@ -7,7 +7,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CommandId, Sku};
+use crate::ids::{CommandId, Sku, Subject};
 use crate::position::{EventId, Version};
 use crate::reservation::{
     Allocation, ReservationBroken, ReservationFulfilled, ReservationRefused, ReservationReleased,
@@ -232,6 +232,8 @@ pub struct RecordedEvent {
     pub occurred_at: Timestamp,
     /// The request that led to it, when the caller named it.
     pub cause: Option<CommandId>,
+    /// Who asked for it, where requests are authenticated.
+    pub principal: Option<Subject>,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
     /// What happened.

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use shared_events::event::Levels;
-use shared_events::{CommandId, Epoch, EventId, RecordedEvent, Sequence, Sku, StoreId, Timestamp};
+use shared_events::{
+    CommandId, Epoch, EventId, RecordedEvent, Sequence, Sku, StoreId, Subject, Timestamp,
+};
 use tokio::sync::watch;
 
 use crate::database::{Database, Error, Write};
@@ -121,6 +123,8 @@ pub struct NewChange<'a> {
     pub levels: Option<Levels>,
     /// The command it answers.
     pub cause: Option<&'a CommandId>,
+    /// Who asked for it.
+    pub principal: Option<&'a Subject>,
     /// W3C trace context of the request.
     pub traceparent: Option<&'a str>,
     /// It came behind a newer one of its item, so that its levels were never shown.
@@ -142,6 +146,7 @@ impl<'a> NewChange<'a> {
             occurred_at: event.occurred_at,
             levels: event.event.levels(),
             cause: event.cause.as_ref(),
+            principal: event.principal.as_ref(),
             traceparent: event.traceparent.as_deref(),
             late,
             data: event.event.to_data(),

@@ -70,6 +70,8 @@ pub struct Told {
     pub occurred_at: Timestamp,
     /// The command it answers.
     pub cause: Option<String>,
+    /// Who asked for it.
+    pub principal: Option<String>,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
     /// The event's JSON.

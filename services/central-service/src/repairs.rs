@@ -113,6 +113,7 @@ fn correction<'a>(sku: &'a Sku, shown: Option<&Level>, level: &Level) -> NewChan
             .expect("a level keeps the time of its event"),
         levels: Some(Levels { version, delta: on_hand.saturating_sub(before), on_hand, reserved }),
         cause: None,
+        principal: None,
         traceparent: None,
         late: false,
         data: "{}".to_owned(),

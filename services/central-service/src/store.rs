@@ -357,6 +357,7 @@ fn envelope(store: &StoreId, id: &str, command: StoreCommand, now: Timestamp) ->
         id: CommandId::parse(id).expect("letters, digits and colons make a command id"),
         store: store.clone(),
         issued_at: now,
+        principal: None,
         traceparent: None,
         command,
     }

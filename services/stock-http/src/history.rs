@@ -23,6 +23,9 @@ pub struct ItemEvent {
     /// The command it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_id: Option<String>,
+    /// Who asked for it, for those who may know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// W3C trace context of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -44,6 +47,7 @@ impl ItemEvent {
             event_type: recorded.event.event_type().to_owned(),
             occurred_at: recorded.occurred_at.to_string(),
             command_id: recorded.cause.as_ref().map(ToString::to_string),
+            principal: recorded.principal.as_ref().map(ToString::to_string),
             traceparent: recorded.traceparent.clone(),
             data: RawValue::from_string(recorded.event.to_data()).expect("event data is JSON"),
         }

@@ -255,11 +255,12 @@ impl Commands {
             StoreCommand::Release(release) => Command::Release(release),
             StoreCommand::Fulfil(fulfil) => Command::Fulfil(fulfil),
         };
-        let CommandEnvelope { id, traceparent, .. } = envelope;
+        let CommandEnvelope { id, principal, traceparent, .. } = envelope;
         let span = trace::process(topic, &id, traceparent.as_deref().and_then(Context::parse));
         // What it leads to follows from its being processed here.
         let traceparent = span.traceparent().or(traceparent);
-        let request = Request { command, id: Some(id), traceparent, answer_by_event: true };
+        let request =
+            Request { command, id: Some(id), principal, traceparent, answer_by_event: true };
         Some(Understood::Command(request, span))
     }
 }

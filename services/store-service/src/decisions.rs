@@ -247,6 +247,7 @@ impl<'w> Batch<'w> {
                 event,
                 occurred_at: self.now,
                 cause: request.id.clone(),
+                principal: request.principal.clone(),
                 traceparent: request.traceparent.clone(),
             })?);
         }

@@ -45,7 +45,13 @@ impl Expiry {
             return 0;
         }
         let command = Command::LetGo { expired_before };
-        let request = Request { command, id: None, traceparent: None, answer_by_event: false };
+        let request = Request {
+            command,
+            id: None,
+            principal: None,
+            traceparent: None,
+            answer_by_event: false,
+        };
         match self.writer.execute(vec![request]).await.map(|mut answers| answers.pop()) {
             Ok(Some(Ok(Answer { verdict: Verdict::Accepted(events), .. }))) => {
                 info!(allocations = events.len(), "let go of what nobody fetched in time");

@@ -96,6 +96,7 @@ fn restated_event(sku: &Sku, shelf: &Shelf, known: &StockItem) -> NewEvent {
         }),
         occurred_at: now(),
         cause: None,
+        principal: None,
         traceparent: None,
     }
 }

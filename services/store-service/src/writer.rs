@@ -15,7 +15,7 @@ use std::time::Instant;
 use inventory_core::Digest;
 use service_kit::trace::names::{COMMIT_FAILED, transaction};
 use service_kit::trace::{self, Context};
-use shared_events::{CommandId, RecordedEvent, Rejection, Sequence, Sku, StockEvent};
+use shared_events::{CommandId, RecordedEvent, Rejection, Sequence, Sku, StockEvent, Subject};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -42,6 +42,8 @@ pub struct Request {
     pub command: Command,
     /// The caller's name for it: a repeat gets the recorded answer.
     pub id: Option<CommandId>,
+    /// Who asks, where that is known.
+    pub principal: Option<Subject>,
     /// W3C trace context.
     pub traceparent: Option<String>,
     /// The caller is not there to be told: a refusal is told by an event too.

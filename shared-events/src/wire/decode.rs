@@ -64,6 +64,7 @@ pub fn decode_event(record: &IncomingRecord<'_>) -> Result<RecordedEvent, Undeco
         sku,
         occurred_at: parsed(record, header::TIME)?,
         cause: optional(record, header::CAUSE)?,
+        principal: optional(record, header::PRINCIPAL)?,
         traceparent: traceparent(record).map(str::to_owned),
         event,
     })
@@ -219,6 +220,7 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
         id: parsed::<CommandId>(record, header::ID)?,
         store: StoreId::parse(key).map_err(|error| broken(&format!("key: {error}")))?,
         issued_at: parsed::<Timestamp>(record, header::TIME)?,
+        principal: optional(record, header::PRINCIPAL)?,
         traceparent: traceparent(record).map(str::to_owned),
         command,
     })

@@ -25,6 +25,9 @@ pub fn encode_event(recorded: &RecordedEvent) -> OutgoingRecord {
     if let Some(cause) = &recorded.cause {
         headers.add(header::CAUSE, cause.as_str());
     }
+    if let Some(principal) = &recorded.principal {
+        headers.add(header::PRINCIPAL, principal.as_str());
+    }
     if let Some(traceparent) = &recorded.traceparent {
         headers.add(header::TRACEPARENT, traceparent);
     }
@@ -76,6 +79,9 @@ pub fn encode_command(envelope: &CommandEnvelope) -> OutgoingRecord {
         envelope.command.command_type(),
         envelope.issued_at.to_string(),
     );
+    if let Some(principal) = &envelope.principal {
+        headers.add(header::PRINCIPAL, principal.as_str());
+    }
     if let Some(traceparent) = &envelope.traceparent {
         headers.add(header::TRACEPARENT, traceparent);
     }

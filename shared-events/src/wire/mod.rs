@@ -32,6 +32,8 @@ pub mod header {
     pub const TIME: &str = "ce_time";
     /// Extension: the command that led to it.
     pub const CAUSE: &str = "ce_cause";
+    /// Extension "auth context": the principal whose request led to it.
+    pub const PRINCIPAL: &str = "ce_authid";
     /// Media type of the value.
     pub const CONTENT_TYPE: &str = "content-type";
     /// W3C trace context.

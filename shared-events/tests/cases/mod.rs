@@ -95,6 +95,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
         ),
         ("stock-adjusted.v1", full(adjusted())),
         ("stock-adjusted.v1.minimal", plain(adjusted_minimal())),
+        ("stock-adjusted.v1.principal", Said::Event(asked_by("till-3@north.7"))),
         ("stock-replaced.v1", full(replaced())),
         ("stock-replaced.v1.minimal", plain(replaced_minimal())),
         ("stock-reserved.v1", full(reservations::reserved())),
@@ -108,6 +109,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Said)> {
         ("stock-command-refused.v1.range", full(reservations::out_of_range())),
         ("stock-command-refused.v1.reused", full(reservations::reused())),
         ("replace-stock.v1", asked("web:replace-1", reservations::replace())),
+        ("adjust-stock.v1.principal", Said::Command(asked_for("erp", reservations::adjust()))),
         ("adjust-stock.v1", asked("web:adjust-1", reservations::adjust())),
         ("reserve-stock.v1", asked("reserve:c1.0193ab-7/2/north.7", reservations::reserve())),
         (
@@ -174,6 +176,7 @@ fn replay_events() -> CommandEnvelope {
         id: "replay:north.7/2/7-19".parse().expect("valid"),
         store: "north.7".parse().expect("valid"),
         issued_at: time("2026-11-21T09:30:00.000Z"),
+        principal: None,
         traceparent: None,
         command: StoreCommand::ReplayEvents(replay),
     }
@@ -184,6 +187,7 @@ fn envelope(id: &str, command: StoreCommand) -> CommandEnvelope {
         id: id.parse().expect("valid"),
         store: "north.7".parse().expect("valid"),
         issued_at: time("2026-11-21T09:30:00.000Z"),
+        principal: None,
         traceparent: Some(TRACE.to_owned()),
         command,
     }
@@ -195,6 +199,7 @@ fn event(event: StockEvent) -> RecordedEvent {
         sku: "Käse 5 kg".parse().expect("valid"),
         occurred_at: time("2026-11-21T09:30:00.007Z"),
         cause: None,
+        principal: None,
         traceparent: None,
         event,
     }
@@ -206,6 +211,16 @@ fn traced(event: RecordedEvent) -> RecordedEvent {
         traceparent: Some(TRACE.to_owned()),
         ..event
     }
+}
+
+fn asked_by(principal: &str) -> RecordedEvent {
+    let principal = Some(principal.parse().expect("valid"));
+    RecordedEvent { principal, ..traced(event(adjusted())) }
+}
+
+fn asked_for(principal: &str, command: StoreCommand) -> CommandEnvelope {
+    let principal = Some(principal.parse().expect("valid"));
+    CommandEnvelope { principal, ..envelope("web:adjust-1", command) }
 }
 
 fn replaced() -> StockEvent {

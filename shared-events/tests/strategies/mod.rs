@@ -15,8 +15,8 @@ use shared_events::wire::valid_traceparent;
 use shared_events::{
     AdjustStock, Allocation, CommandId, Delta, Epoch, EventId, Location, MAX_UNITS, OnShortfall,
     OrderId, Quantity, RecordedEvent, Rejection, ReplaceStock, ReservationId, Sequence, Sku,
-    StockAdjusted, StockCommand, StockEvent, StockReplaced, StoreCommand, StoreId, Text, Timestamp,
-    Version,
+    StockAdjusted, StockCommand, StockEvent, StockReplaced, StoreCommand, StoreId, Subject, Text,
+    Timestamp, Version,
 };
 
 mod ledger;
@@ -68,6 +68,10 @@ fn time() -> impl Strategy<Value = Timestamp> {
 
 fn command_id() -> impl Strategy<Value = CommandId> {
     "[!-~]{1,128}".prop_map(|text| CommandId::parse(&text).expect("visible ASCII"))
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    "[!-~]{1,128}".prop_map(|text| Subject::parse(&text).expect("visible ASCII"))
 }
 
 fn order_id() -> impl Strategy<Value = OrderId> {
@@ -208,16 +212,18 @@ fn reservation_event() -> impl Strategy<Value = StockEvent> {
 
 /// Whatever a store may say.
 pub(crate) fn recorded_event() -> impl Strategy<Value = RecordedEvent> {
-    (event_id(), sku(), time(), option::of(command_id()), traceparent(), stock_event()).prop_map(
-        |(id, sku, occurred_at, cause, traceparent, event)| RecordedEvent {
-            id,
-            sku,
-            occurred_at,
-            cause,
-            traceparent,
-            event,
-        },
+    (
+        event_id(),
+        sku(),
+        time(),
+        option::of(command_id()),
+        option::of(subject()),
+        traceparent(),
+        stock_event(),
     )
+        .prop_map(|(id, sku, occurred_at, cause, principal, traceparent, event)| {
+            RecordedEvent { id, sku, occurred_at, cause, principal, traceparent, event }
+        })
 }
 
 fn stock_command() -> impl Strategy<Value = StockCommand> {
@@ -286,11 +292,12 @@ fn store_command() -> impl Strategy<Value = StoreCommand> {
 
 /// Whatever the centre may ask of a store.
 pub(crate) fn command() -> impl Strategy<Value = CommandEnvelope> {
-    (command_id(), store(), time(), traceparent(), store_command()).prop_map(
-        |(id, store, issued_at, traceparent, command)| CommandEnvelope {
+    (command_id(), store(), time(), option::of(subject()), traceparent(), store_command()).prop_map(
+        |(id, store, issued_at, principal, traceparent, command)| CommandEnvelope {
             id,
             store,
             issued_at,
+            principal,
             traceparent,
             command,
         },

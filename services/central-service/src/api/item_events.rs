@@ -85,6 +85,7 @@ fn item_event(store: &StoreId, told: Told) -> ItemEvent {
         event_type: told.kind,
         occurred_at: told.occurred_at.to_string(),
         command_id: told.cause,
+        principal: told.principal,
         traceparent: told.traceparent,
         data: RawValue::from_string(told.data).unwrap_or_default(),
     }

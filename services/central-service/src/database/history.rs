@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 use shared_events::event::Levels;
-use shared_events::{CommandId, EventId, Sku, StoreId, Version};
+use shared_events::{CommandId, EventId, Sku, StoreId, Subject, Version};
 
 use super::columns::{LEVEL, epoch, level, limit_of, sequence, sku, text, timestamp, unsigned};
 use super::reader::Reader;
@@ -43,7 +43,7 @@ impl Write<'_> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO history VALUES
-                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?
             .execute(params![
                 signed(position),
@@ -60,7 +60,8 @@ impl Write<'_> {
                 change.cause.map(CommandId::as_str),
                 change.traceparent,
                 change.late,
-                change.data
+                change.data,
+                change.principal.map(Subject::as_str)
             ])?;
         Ok(())
     }

@@ -98,7 +98,8 @@ impl Reader {
             Some(point) => self.last(store, sku, point)?,
         };
         let mut statement = self.connection.prepare_cached(&of_item(
-            "SELECT epoch, sequence, type, occurred_at, cause, traceparent, data FROM item
+            "SELECT epoch, sequence, type, occurred_at, cause, principal, traceparent, data
+             FROM item
              WHERE (epoch, sequence) > (?3, ?4) AND (epoch, sequence) <= (?5, ?6)
              ORDER BY epoch, sequence, position LIMIT ?7",
         ))?;
@@ -119,8 +120,9 @@ impl Reader {
                 kind: row.get(2)?,
                 occurred_at: timestamp(row, 3)?,
                 cause: row.get(4)?,
-                traceparent: row.get(5)?,
-                data: row.get(6)?,
+                principal: row.get(5)?,
+                traceparent: row.get(6)?,
+                data: row.get(7)?,
             });
         }
         Ok(told)

@@ -294,6 +294,7 @@ impl Ledger {
                 id: command_id,
                 store,
                 issued_at: now,
+                principal: None,
                 traceparent: reservation.traceparent.clone(),
                 command,
             });

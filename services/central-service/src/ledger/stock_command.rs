@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use service_kit::fingerprint::{Fingerprint, fingerprint};
 use shared_events::command::CommandEnvelope;
 use shared_events::{
-    CommandId, RecordedEvent, Rejection, StockCommand, StockEvent, StoreCommand, StoreId, Timestamp,
+    CommandId, RecordedEvent, Rejection, StockCommand, StockEvent, StoreCommand, StoreId, Subject,
+    Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -29,6 +30,9 @@ pub struct StockCommandRecord {
     pub issued_at: Timestamp,
     /// What is asked.
     pub command: StockCommand,
+    /// Who asked, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<Subject>,
     /// W3C trace context of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -80,6 +84,7 @@ impl StockCommandRecord {
         command_id: CommandId,
         store_id: StoreId,
         command: StockCommand,
+        principal: Option<Subject>,
         traceparent: Option<String>,
         now: Timestamp,
     ) -> Self {
@@ -89,6 +94,7 @@ impl StockCommandRecord {
             store_id,
             issued_at: now,
             command,
+            principal,
             traceparent,
             sent: 1,
             answer_by: now.plus_millis(SENT_AGAIN_AFTER_MS),
@@ -103,6 +109,7 @@ impl StockCommandRecord {
             id: self.command_id.clone(),
             store: self.store_id.clone(),
             issued_at: self.issued_at,
+            principal: self.principal.clone(),
             traceparent: self.traceparent.clone(),
             command: StoreCommand::Stock(self.command.clone()),
         }

@@ -101,6 +101,7 @@ impl Shop {
             sku,
             occurred_at: noon(),
             cause: None,
+            principal: None,
             traceparent: None,
             event,
         });

@@ -102,6 +102,7 @@ impl Word {
             sku: sku(&self.item),
             occurred_at: noon(),
             cause: None,
+            principal: None,
             traceparent: None,
             event: event(allocation, self.answer),
         }

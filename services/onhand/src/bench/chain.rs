@@ -84,6 +84,7 @@ impl Chain {
                 reference: None,
             })),
             id: None,
+            principal: None,
             traceparent: None,
             answer_by_event: false,
         };

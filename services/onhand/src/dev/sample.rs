@@ -53,5 +53,5 @@ fn request(sku: &str, units: i64) -> Option<Request> {
     };
     let id = CommandId::parse(&format!("sample:{sku}")).ok();
     let command = Command::Stock(StockCommand::Replace(command));
-    Some(Request { command, id, traceparent: None, answer_by_event: false })
+    Some(Request { command, id, principal: None, traceparent: None, answer_by_event: false })
 }

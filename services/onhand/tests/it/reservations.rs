@@ -197,6 +197,7 @@ impl Asker {
                 id: id.parse().unwrap(),
                 store: store.clone(),
                 issued_at: Timestamp::from_unix_millis(clock::unix_millis()).unwrap(),
+                principal: None,
                 traceparent: None,
                 command: command.clone(),
             };

@@ -99,6 +99,7 @@ pub(super) async fn batch(
                 requests.push(Request {
                     command: Command::Stock(command),
                     id,
+                    principal: None,
                     traceparent: traceparent.clone(),
                     answer_by_event: false,
                 });

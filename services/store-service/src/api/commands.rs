@@ -89,7 +89,10 @@ fn request(
     let (ParsedCommand { id, command, .. }, by_precondition) = parsed.with_headers(headers)?;
     let traceparent = trace::traceparent();
     let command = Command::Stock(command);
-    Ok((Request { command, id, traceparent, answer_by_event: false }, by_precondition))
+    Ok((
+        Request { command, id, principal: None, traceparent, answer_by_event: false },
+        by_precondition,
+    ))
 }
 
 pub(super) fn require_store(ours: &StoreId, asked: &StoreId) -> Result<(), Problem> {

@@ -255,6 +255,7 @@ async fn settle(
     let request = Request {
         command: Command::Staff(decision),
         id: idempotency_key(headers)?,
+        principal: None,
         traceparent: trace::traceparent(),
         answer_by_event: false,
     };

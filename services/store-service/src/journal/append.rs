@@ -2,7 +2,7 @@
 
 use rusqlite::{Transaction, TransactionBehavior, params};
 use shared_events::{
-    CommandId, EventId, RecordedEvent, Rejection, Sequence, Sku, StockEvent, Timestamp,
+    CommandId, EventId, RecordedEvent, Rejection, Sequence, Sku, StockEvent, Subject, Timestamp,
 };
 
 use super::chain::ChainedRow;
@@ -20,6 +20,8 @@ pub struct NewEvent {
     pub occurred_at: Timestamp,
     /// The command it answers.
     pub cause: Option<CommandId>,
+    /// Who asked.
+    pub principal: Option<Subject>,
     /// The request's trace.
     pub traceparent: Option<String>,
 }
@@ -105,6 +107,7 @@ impl<'j> Append<'j> {
             sku: new.sku,
             occurred_at: new.occurred_at,
             cause: new.cause,
+            principal: new.principal,
             traceparent: new.traceparent,
             event: new.event,
         };
@@ -117,6 +120,7 @@ impl<'j> Append<'j> {
         let EventId { epoch, sequence, .. } = recorded.id;
         let data = recorded.event.to_data();
         let cause = recorded.cause.as_ref().map(CommandId::as_str);
+        let principal = recorded.principal.as_ref().map(Subject::as_str);
         let hash = self.head.hash.next(&ChainedRow {
             epoch: epoch.get(),
             sequence: sequence.get(),
@@ -126,12 +130,13 @@ impl<'j> Append<'j> {
             data: &data,
             traceparent: recorded.traceparent.as_deref(),
             cause,
+            principal,
         });
         self.transaction
             .prepare_cached(
                 "INSERT INTO events
-                 (sequence, sku, type, data, occurred_at, traceparent, cause, epoch, hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 (sequence, sku, type, data, occurred_at, traceparent, cause, principal, epoch, hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 signed(sequence.get()),
@@ -141,6 +146,7 @@ impl<'j> Append<'j> {
                 recorded.occurred_at.unix_millis(),
                 recorded.traceparent,
                 cause,
+                principal,
                 signed(epoch.get()),
                 hash.0,
             ])?;

@@ -31,6 +31,12 @@ impl ChainHash {
             hasher.update(&[u8::from(optional.is_some())]);
             field(&mut hasher, optional.unwrap_or_default().as_bytes());
         }
+        // Only where there is one: events from before it was known keep their hashes. A marker that no
+        // optional field begins with keeps the two forms apart.
+        if let Some(principal) = row.principal {
+            hasher.update(&[2]);
+            field(&mut hasher, principal.as_bytes());
+        }
         Self(*hasher.finalize().as_bytes())
     }
 }
@@ -45,6 +51,7 @@ pub(super) struct ChainedRow<'a> {
     pub(super) data: &'a str,
     pub(super) traceparent: Option<&'a str>,
     pub(super) cause: Option<&'a str>,
+    pub(super) principal: Option<&'a str>,
 }
 
 /// With its length in front, so that no two rows read as the same bytes.

@@ -29,10 +29,11 @@ const SCHEMA: Schema = Schema {
         include_str!("schema.sql"),
         include_str!("layout_2.sql"),
         include_str!("layout_3.sql"),
+        include_str!("layout_4.sql"),
     ],
 };
 /// The file in a journal's folder.
-pub(crate) const DATABASE: &str = "journal.db";
+pub const DATABASE: &str = "journal.db";
 
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]

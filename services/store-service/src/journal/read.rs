@@ -7,7 +7,7 @@ use inventory_core::{AsOf, StockItem, evolve};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use service_kit::sqlite;
 use shared_events::{
-    CommandId, Epoch, EventId, Lineage, RecordedEvent, Sequence, Sku, StockEvent, StoreId,
+    CommandId, Epoch, EventId, Lineage, RecordedEvent, Sequence, Sku, StockEvent, StoreId, Subject,
     Timestamp,
 };
 
@@ -21,7 +21,8 @@ pub struct Reader {
     store: StoreId,
 }
 
-const COLUMNS: &str = "sequence, sku, type, data, occurred_at, traceparent, cause, epoch";
+const COLUMNS: &str =
+    "sequence, sku, type, data, occurred_at, traceparent, cause, epoch, principal";
 
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
@@ -203,7 +204,7 @@ pub(super) fn walk(
             return Err(broken(next, format!("missing; the journal goes on at {}", raw.sequence)));
         }
         let hash = head.hash.next(&raw.chained());
-        let stored: [u8; 32] = row.get(8).map_err(unread)?;
+        let stored: [u8; 32] = row.get(9).map_err(unread)?;
         if hash.0 != stored {
             return Err(broken(next, "its hash does not cover what stands there"));
         }
@@ -279,6 +280,7 @@ struct RawRow<'a> {
     traceparent: Option<&'a str>,
     cause: Option<&'a str>,
     epoch: i64,
+    principal: Option<&'a str>,
 }
 
 impl<'a> RawRow<'a> {
@@ -292,6 +294,7 @@ impl<'a> RawRow<'a> {
             traceparent: row.get_ref(5)?.as_str_or_null()?,
             cause: row.get_ref(6)?.as_str_or_null()?,
             epoch: row.get(7)?,
+            principal: row.get_ref(8)?.as_str_or_null()?,
         })
     }
 
@@ -305,6 +308,7 @@ impl<'a> RawRow<'a> {
             data: self.data,
             traceparent: self.traceparent,
             cause: self.cause,
+            principal: self.principal,
         }
     }
 
@@ -323,6 +327,11 @@ impl<'a> RawRow<'a> {
             cause: self
                 .cause
                 .map(CommandId::parse)
+                .transpose()
+                .map_err(|error| invalid(error.to_string()))?,
+            principal: self
+                .principal
+                .map(Subject::parse)
                 .transpose()
                 .map_err(|error| invalid(error.to_string()))?,
             traceparent: self.traceparent.map(str::to_owned),

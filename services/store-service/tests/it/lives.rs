@@ -204,6 +204,7 @@ impl World {
                     }),
                     occurred_at: Timestamp::from_unix_millis(self.sales).unwrap(),
                     cause: None,
+                    principal: None,
                     traceparent: None,
                 })
                 .unwrap();

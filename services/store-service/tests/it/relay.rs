@@ -132,6 +132,7 @@ fn replay_request(store: &str, epoch: u64, from: u64, through: u64) -> OutgoingR
         id: CommandId::parse("replay:1").unwrap(),
         store: StoreId::parse(store).unwrap(),
         issued_at: Timestamp::from_unix_millis(0).unwrap(),
+        principal: None,
         traceparent: None,
         command: StoreCommand::ReplayEvents(ReplayEvents {
             epoch: Epoch::new(epoch),

@@ -178,7 +178,15 @@ impl Store {
             sequence: Sequence::new(place),
         };
         let occurred_at = self.clock(now);
-        let recorded = RecordedEvent { id, sku, occurred_at, cause, traceparent: None, event };
+        let recorded = RecordedEvent {
+            id,
+            sku,
+            occurred_at,
+            cause,
+            principal: None,
+            traceparent: None,
+            event,
+        };
         self.journal.push(recorded);
     }
 

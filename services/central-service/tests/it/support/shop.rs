@@ -85,6 +85,7 @@ impl Shop {
             sku: sku(item),
             occurred_at: now(self.journal.len()),
             cause: cause.cloned(),
+            principal: None,
             traceparent: None,
             event,
         };
@@ -112,6 +113,7 @@ impl Shop {
                 sku: command.sku().clone(),
                 occurred_at: now(self.journal.len()),
                 cause: None,
+                principal: None,
                 traceparent: None,
                 event: event.clone(),
             });

@@ -33,6 +33,7 @@ impl Centre {
             id: id.parse().unwrap(),
             store: store_id(),
             issued_at: in_seconds(0),
+            principal: None,
             traceparent: None,
             command,
         };

@@ -1,0 +1,2 @@
+-- Who asked for what happened.
+ALTER TABLE history ADD COLUMN principal TEXT;
