@@ -78,6 +78,10 @@ fn order_id() -> impl Strategy<Value = OrderId> {
     "[!-~]{1,128}".prop_map(|text| OrderId::parse(&text).expect("visible ASCII"))
 }
 
+fn subject() -> impl Strategy<Value = Subject> {
+    "[!-~]{1,128}".prop_map(|text| Subject::parse(&text).expect("visible ASCII"))
+}
+
 fn reservation_id() -> impl Strategy<Value = ReservationId> {
     "[A-Za-z0-9_-]{1,32}[.][A-Za-z0-9-]{1,40}"
         .prop_map(|text| ReservationId::parse(&text).expect("centre and name"))

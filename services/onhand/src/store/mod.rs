@@ -16,6 +16,7 @@ use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::access;
 use crate::cli::{self, Broker};
 
 /// Run one store's service. It sells with or without the broker; what it writes is published when
@@ -67,6 +68,8 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(0..=86_400_000)
     )]
     release_grace_ms: u64,
+    #[command(flatten)]
+    access: access::Args,
     #[command(flatten)]
     witness: Witness,
     #[command(flatten)]
@@ -172,8 +175,15 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
         release_grace: Duration::from_millis(args.release_grace_ms),
     };
     let store = config.store.clone();
-    let app = App::build(config, args.broker.log())?;
+    if let Err(wrong) = args.access.check(args.listen) {
+        return Ok(cli::makes_no_sense(&wrong, "store"));
+    }
+    let admin = args.access.admin_listen();
+    let mut app = App::build(config, args.broker.log())?.guarded(args.access.open().await?);
     let listener = http::bind(args.listen).await?;
+    if let Some(admin) = admin {
+        app = app.with_admin(http::bind(admin).await?);
+    }
     info!(%store, address = %listener.local_addr()?, kafka = %args.broker.kafka, "store is open");
     app.run(listener, stop).await?;
     info!(%store, "store is closed");

@@ -48,6 +48,8 @@ pub(crate) struct Args {
     #[arg(long, env = "ONHAND_CENTRAL", value_name = "URL", value_parser = web::base)]
     central: Option<Url>,
     #[command(flatten)]
+    token: web::Token,
+    #[command(flatten)]
     broker: Broker,
 }
 
@@ -86,7 +88,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     if lost > 0
         && let Some(central) = &args.central
     {
-        recovery = restate(recovery, central, &args.store_id, &seen).await?;
+        recovery = restate(recovery, (central, &args.token), &args.store_id, &seen).await?;
         output::say(&format!(
             "{lost} events are gone for good; their effect was taken from {central}"
         ));
@@ -145,11 +147,11 @@ struct Item {
 /// Takes over how items stand at a centre that has everything the store ever reported.
 async fn restate(
     mut recovery: Recovery,
-    central: &Url,
+    (central, token): (&Url, &web::Token),
     store: &StoreId,
     seen: &JournalWitnessed,
 ) -> anyhow::Result<Recovery> {
-    let client = web::client(web::ANSWER_WITHIN)?;
+    let client = web::client(web::ANSWER_WITHIN, token)?;
     let all: Stores = get(&client, below(central, &["api", "stores"])).await?;
     let known = all.stores.into_iter().find(|known| known.store_id == *store);
     let known = known.with_context(|| format!("{central} knows nothing of store {store}"))?;
