@@ -179,7 +179,8 @@ async fn carry(
         let id = format!("{}:{}", state.centre, uuid::Uuid::now_v7().simple());
         CommandId::parse(&id).expect("a centre's id and hexadecimal digits make a command id")
     });
-    let record = StockCommandRecord::new(id, store, command, None, trace::traceparent(), now());
+    let (caller, traceparent) = (principal.subject.clone(), trace::traceparent());
+    let record = StockCommandRecord::new(id, store, command, caller, traceparent, now());
     let wait = wait(headers);
     let asked = state.ledger.ask(|reply| Ask::StockCommand {
         record: Box::new(record),

@@ -28,7 +28,9 @@ use shared_events::command::CommandEnvelope;
 use shared_events::ledger::{LedgerAllocation, Reservation, ReservationState, Transition};
 use shared_events::reservation::ReleaseReason;
 use shared_events::topic::Topics;
-use shared_events::{CentreId, RecordedEvent, ReservationId, StoreId, Timestamp};
+use shared_events::{
+    CentreId, RecordedEvent, ReservationId, StoreCommand, StoreId, Subject, Timestamp,
+};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -294,7 +296,7 @@ impl Ledger {
                 id: command_id,
                 store,
                 issued_at: now,
-                principal: None,
+                principal: asked_by(&reservation, &command),
                 traceparent: reservation.traceparent.clone(),
                 command,
             });
@@ -381,5 +383,13 @@ fn key(reservation: &Reservation, known: &LedgerAllocation) -> AskKey {
         expires_at_ms: reservation.expires_at.unix_millis(),
         reservation_id: reservation.reservation_id.clone(),
         attempt: known.attempt,
+    }
+}
+
+/// Whose request a command carries out. Who ended a reservation is not kept with it.
+fn asked_by(reservation: &Reservation, command: &StoreCommand) -> Option<Subject> {
+    match command {
+        StoreCommand::Reserve(_) => reservation.owner.clone(),
+        _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Many commands in one body: a line each in, a line each out, each judged on its own.
 
+use access::Principal;
 use axum::body::Bytes;
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, header};
@@ -84,6 +85,7 @@ pub(super) struct LineResult {
 )]
 pub(super) async fn batch(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
@@ -100,7 +102,7 @@ pub(super) async fn batch(
                 requests.push(Request {
                     command: Command::Stock(command),
                     id,
-                    principal: None,
+                    principal: principal.subject.clone(),
                     traceparent: traceparent.clone(),
                     answer_by_event: false,
                 });

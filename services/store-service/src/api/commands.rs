@@ -1,5 +1,6 @@
 //! `replace` and `adjust`, for one item at a time.
 
+use access::Principal;
 use axum::Json as JsonBody;
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, header};
@@ -32,10 +33,11 @@ use crate::writer::Request;
 )]
 pub(super) async fn replace(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     headers: HeaderMap,
     Json(body): Json<ReplaceBody>,
 ) -> Result<Response, Problem> {
-    execute(&state, &headers, body.into()).await
+    execute(&state, principal, &headers, body.into()).await
 }
 
 /// Change an item's level by a difference: a sale, a return, a delivery.
@@ -54,18 +56,20 @@ pub(super) async fn replace(
 )]
 pub(super) async fn adjust(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     headers: HeaderMap,
     Json(body): Json<AdjustBody>,
 ) -> Result<Response, Problem> {
-    execute(&state, &headers, body.into()).await
+    execute(&state, principal, &headers, body.into()).await
 }
 
 async fn execute(
     state: &State,
+    principal: Principal,
     headers: &HeaderMap,
     parsed: ParsedCommand,
 ) -> Result<Response, Problem> {
-    let (request, by_precondition) = request(state, headers, parsed)?;
+    let (request, by_precondition) = request(state, principal, headers, parsed)?;
     let answer = state.writer.execute(vec![request]).await.map_err(refused)?.pop();
     let answer = answer.ok_or_else(|| Problem::new(ErrorCode::Internal, "no answer"))?;
     let (outcome, repeated) = verdict(answer, by_precondition);
@@ -84,17 +88,15 @@ async fn execute(
 
 fn request(
     state: &State,
+    principal: Principal,
     headers: &HeaderMap,
     parsed: ParsedCommand,
 ) -> Result<(Request, bool), Problem> {
     require_store(&state.store, &parsed.store)?;
     let (ParsedCommand { id, command, .. }, by_precondition) = parsed.with_headers(headers)?;
     let traceparent = trace::traceparent();
-    let command = Command::Stock(command);
-    Ok((
-        Request { command, id, principal: None, traceparent, answer_by_event: false },
-        by_precondition,
-    ))
+    let (command, principal) = (Command::Stock(command), principal.subject);
+    Ok((Request { command, id, principal, traceparent, answer_by_event: false }, by_precondition))
 }
 
 pub(super) fn require_store(ours: &StoreId, asked: &StoreId) -> Result<(), Problem> {

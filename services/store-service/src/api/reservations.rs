@@ -1,6 +1,7 @@
 //! What staff pick: reservations with something in this store, and what became of them at the shelf.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
 use axum::http::HeaderMap;
@@ -207,12 +208,13 @@ struct SettledLine {
 pub(super) async fn fulfil(
     Ctx(state): Ctx<State>,
     Path((store, id)): Path<(StoreId, ReservationId)>,
+    principal: Principal,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<FulfilBody>,
 ) -> Result<Response, Problem> {
     require_known(&state, &store)?;
     let decision = StaffDecision { reservation_id: id, skus: body.skus, broken: None };
-    settle(&state, &headers, decision).await
+    settle(&state, principal, &headers, decision).await
 }
 
 /// Staff cannot hand items over: they are not there, or not fit for sale. The units leave the books, and
@@ -233,6 +235,7 @@ pub(super) async fn fulfil(
 pub(super) async fn refuse(
     Ctx(state): Ctx<State>,
     Path((store, id)): Path<(StoreId, ReservationId)>,
+    principal: Principal,
     headers: HeaderMap,
     Body(body): Body<RefuseBody>,
 ) -> Result<Response, Problem> {
@@ -242,11 +245,12 @@ pub(super) async fn refuse(
         RefuseReason::Damaged => BreakReason::Damaged,
     };
     let decision = StaffDecision { reservation_id: id, skus: body.skus, broken: Some(reason) };
-    settle(&state, &headers, decision).await
+    settle(&state, principal, &headers, decision).await
 }
 
 async fn settle(
     state: &State,
+    principal: Principal,
     headers: &HeaderMap,
     decision: StaffDecision,
 ) -> Result<Response, Problem> {
@@ -259,7 +263,7 @@ async fn settle(
     let request = Request {
         command: Command::Staff(decision),
         id: idempotency_key(headers)?,
-        principal: None,
+        principal: principal.subject,
         traceparent: trace::traceparent(),
         answer_by_event: false,
     };
