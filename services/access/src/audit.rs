@@ -8,11 +8,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use service_kit::clock;
-use shared_events::Timestamp;
+use service_kit::extract::MAX_BODY_BYTES;
+use service_kit::{ErrorCode, Problem, clock, trace};
+use shared_events::{Subject, Timestamp};
+use tracing::error;
 
 /// Most bytes of a body that are kept: what operators send is small.
 const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -118,6 +125,64 @@ impl AuditLog {
     fn file(&self) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)
     }
+}
+
+/// One act that is written down.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) log: Arc<AuditLog>,
+    pub(crate) principal: Option<Subject>,
+}
+
+impl Watch {
+    /// Lets a request do what it asks for, between its two lines.
+    pub(crate) async fn watch(self, request: Request, next: Next) -> Response {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+            let detail = format!("a body has at most {MAX_BODY_BYTES} bytes, and comes whole");
+            return Problem::new(ErrorCode::BodyTooLarge, detail).into_response();
+        };
+        let (log, principal) = (Arc::clone(&self.log), self.principal);
+        let (method, target) = (parts.method.to_string(), parts.uri.to_string());
+        let (trace_id, kept) = (trace::id(trace::traceparent().as_deref()), body.clone());
+        let trace_id = trace_id.map(|id| id.to_string());
+        let line = tokio::task::spawn_blocking(move || {
+            log.asked(&Asked {
+                principal: principal.as_ref().map(Subject::as_str),
+                method: &method,
+                target: &target,
+                trace_id: trace_id.as_deref(),
+                body: &kept,
+            })
+        });
+        let act = match line.await {
+            Ok(Ok(act)) => act,
+            Ok(Err(error)) => return unwritten(&error),
+            Err(error) => {
+                return Problem::new(ErrorCode::Internal, error.to_string()).into_response();
+            }
+        };
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let (log, status) = (self.log, response.status().as_u16());
+        let line = tokio::task::spawn_blocking(move || log.answered(&act, status)).await;
+        if !matches!(line, Ok(Ok(()))) {
+            error!(
+                status,
+                "the audit log lacks the outcome of an act that it has the beginning of"
+            );
+        }
+        response
+    }
+}
+
+fn unwritten(error: &io::Error) -> Response {
+    error!(%error, "the audit log cannot be written; nothing was done");
+    let code = if error.kind() == io::ErrorKind::StorageFull {
+        ErrorCode::StorageFull
+    } else {
+        ErrorCode::Internal
+    };
+    Problem::new(code, "the audit log cannot be written; nothing was done").into_response()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 use tracing::debug;
 
+use crate::audit::{AuditLog, Watch};
 use crate::principal::{Principal, Scope, not_its_store};
 use crate::rules::{Rule, Rules};
 use crate::tokens::{Tokens, Untrusted};
@@ -40,6 +41,8 @@ pub struct Access {
     pub protect_docs: bool,
     /// Whether operations for operators have a listener of their own, and are nowhere else.
     pub admin_apart: bool,
+    /// Where it is written down what operators do.
+    pub audit: Option<Arc<AuditLog>>,
 }
 
 /// A service's interface, guarded.
@@ -89,6 +92,7 @@ struct Gate {
     home: Option<StoreId>,
     door: Door,
     docs: Rule,
+    audit: Option<Arc<AuditLog>>,
 }
 
 impl Access {
@@ -107,6 +111,7 @@ impl Access {
                 home: home.cloned(),
                 door,
                 docs: docs.clone(),
+                audit: self.audit.clone(),
             };
             let guarded = router.clone().layer(from_fn_with_state(Arc::new(gate), guarded));
             if self.origins.is_empty() { guarded } else { guarded.layer(self.cors()) }
@@ -146,8 +151,13 @@ async fn guarded(State(gate): State<Arc<Gate>>, request: Request, next: Next) ->
     };
     match admitted {
         Ok(principal) => {
+            let act = gate.act(&parts, &principal);
             parts.extensions.insert(principal);
-            let mut response = next.run(Request::from_parts(parts, body)).await;
+            let request = Request::from_parts(parts, body);
+            let mut response = match act {
+                Some(act) => act.watch(request, next).await,
+                None => next.run(request).await,
+            };
             if gate.tokens.is_some() {
                 let vary = HeaderValue::from_name(header::AUTHORIZATION);
                 response.headers_mut().append(header::VARY, vary);
@@ -159,6 +169,14 @@ async fn guarded(State(gate): State<Arc<Gate>>, request: Request, next: Next) ->
 }
 
 impl Gate {
+    /// What has to be written down: whatever operators change.
+    fn act(&self, parts: &Parts, principal: &Principal) -> Option<Watch> {
+        let path = parts.extensions.get::<MatchedPath>()?;
+        let admin = self.rules.of(&parts.method, path.as_str()).is_some_and(Rule::is_admin);
+        let log = self.audit.as_ref().filter(|_| admin && !parts.method.is_safe())?;
+        Some(Watch { log: Arc::clone(log), principal: principal.subject.clone() })
+    }
+
     async fn admit(&self, parts: &mut Parts, path: &str) -> Result<Principal, Box<Response>> {
         let rule = self.rule(&parts.method, path)?;
         let Some(tokens) = &self.tokens else {

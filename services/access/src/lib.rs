@@ -5,6 +5,7 @@
 //! [`rules`] reads from a service's own description who may use which operation, [`guard`] stands in
 //! front of every route and holds to it. [`start`] says where a service without keys may listen.
 
+pub mod audit;
 mod claims;
 pub mod guard;
 pub mod jwks;

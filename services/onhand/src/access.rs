@@ -1,9 +1,10 @@
 //! How a service lets callers in, from the command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use access::audit::AuditLog;
 use access::jwks::{KeySet, Source};
 use access::start::{OPEN, require_keys_beyond_loopback};
 use access::{Access, Tokens};
@@ -16,6 +17,8 @@ use crate::cli;
 
 /// Issuer and audience of tokens in a chain that makes its own.
 pub(crate) const OURS: &str = "onhand";
+/// Where it is written down what operators do.
+const AUDIT_LOG: &str = "audit.jsonl";
 
 /// Who may call. Without keys nobody is asked, and only this machine can be served.
 #[derive(Debug, Clone, clap::Args)]
@@ -78,11 +81,13 @@ impl Args {
         self.admin_listen
     }
 
-    /// Reads the keys.
+    /// Reads the keys, and opens the log of what operators do in the service's folder.
     ///
     /// # Errors
-    /// When they cannot be read, with the fix.
-    pub(crate) async fn open(self) -> anyhow::Result<Access> {
+    /// When keys cannot be read or the log not written, with the fix.
+    pub(crate) async fn open(self, data_dir: &Path) -> anyhow::Result<Access> {
+        let audit = data_dir.join(AUDIT_LOG);
+        let audit = AuditLog::open(&audit).with_context(|| format!("open {}", audit.display()))?;
         let keys = self.token_keys.as_deref().map(KeyFile::open).transpose();
         let keys = keys.context("read the token keys")?;
         let set = match self.jwks {
@@ -101,6 +106,7 @@ impl Args {
             protect_metrics: self.protect_metrics,
             protect_docs: self.protect_docs,
             admin_apart: false,
+            audit: Some(Arc::new(audit)),
         })
     }
 }

@@ -2,6 +2,8 @@
 //! of rule.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod issuer;

@@ -216,8 +216,8 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
     if let Err(wrong) = access.check(listen) {
         return Ok(cli::makes_no_sense(&wrong, "central"));
     }
-    let admin = access.admin_listen();
-    let mut app = App::build(config, log)?.guarded(access.open().await?);
+    let (admin, data_dir) = (access.admin_listen(), config.data_dir.clone());
+    let mut app = App::build(config, log)?.guarded(access.open(&data_dir).await?);
     let listener = http::bind(listen).await?;
     if let Some(admin) = admin {
         app = app.with_admin(http::bind(admin).await?);

@@ -166,7 +166,7 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let config = Config {
         store: args.store_id,
-        data_dir: args.data_dir,
+        data_dir: args.data_dir.clone(),
         topics: args.broker.topics(),
         location: args.location,
         witness_wait: Duration::from_millis(args.witness.witness_wait_ms),
@@ -179,7 +179,8 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
         return Ok(cli::makes_no_sense(&wrong, "store"));
     }
     let admin = args.access.admin_listen();
-    let mut app = App::build(config, args.broker.log())?.guarded(args.access.open().await?);
+    let app = App::build(config, args.broker.log())?;
+    let mut app = app.guarded(args.access.open(&args.data_dir).await?);
     let listener = http::bind(args.listen).await?;
     if let Some(admin) = admin {
         app = app.with_admin(http::bind(admin).await?);
