@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -60,6 +61,8 @@ pub enum Manner {
     Fails,
     /// Answers 500 to spans, and takes log lines.
     TakesLines,
+    /// Takes it, after a quarter of a second.
+    Slow,
     /// Never answers.
     Hangs,
 }
@@ -71,6 +74,9 @@ pub struct Collector {
     pub endpoint: String,
     kept: Arc<Kept>,
 }
+
+/// How long a slow collector takes.
+const SLOW: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 struct Kept {
@@ -135,6 +141,10 @@ impl Kept {
         match self.manner {
             Manner::Takes | Manner::TakesLines => None,
             Manner::Fails => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            Manner::Slow => {
+                tokio::time::sleep(SLOW).await;
+                None
+            }
             Manner::Hangs => std::future::pending().await,
         }
     }

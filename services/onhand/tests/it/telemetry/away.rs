@@ -65,18 +65,23 @@ async fn lost(store: &Service) -> u64 {
     lost.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
-/// The store sells as fast as one that tells nobody, says once what is wrong, and stops in time.
-async fn is_harmless(endpoint: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let plain = store(&folder.path().join("plain"), &[]).await;
+/// Two stores, one of which exports: it sells as fast as the other.
+async fn is_not_slowed(folder: &Path, endpoint: &str) -> [Service; 2] {
+    let plain = store(&folder.join("plain"), &[]).await;
     let env = [&HURRIED[..], &[(ENDPOINT, endpoint)]].concat();
-    let mut traced = store(&folder.path().join("traced"), &env).await;
+    let traced = store(&folder.join("traced"), &env).await;
     let (without, with) = (sales(&plain).await, sales(&traced).await);
     let (without, with, slowest) = (without[SALES / 2], with[SALES / 2], with[SALES - 1]);
     println!("{endpoint}: median {with:?}, without {without:?}, slowest {slowest:?}");
     // A tenth of what one attempt to export takes before it is given up.
     assert!(with < without * 2 + Duration::from_millis(30), "median {with:?}, without {without:?}");
+    [plain, traced]
+}
 
+/// It sells as fast as one that tells nobody, says once what is wrong, and stops in time.
+async fn is_harmless(endpoint: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, mut traced] = is_not_slowed(folder.path(), endpoint).await;
     eventually("it says what is wrong", async || (complaints(&traced) > 0).then_some(())).await;
     sales(&traced).await;
     // Of spans and of log lines: one collector is one failure.
@@ -100,6 +105,16 @@ async fn a_collector_that_fails_is_harmless() {
     let collector = Collector::start(Manner::Fails);
     is_harmless(&collector.endpoint).await;
     assert!(collector.requests() > 1);
+}
+
+#[tokio::test]
+async fn what_a_slow_collector_has_no_room_for_is_counted_and_nothing_is_slowed() {
+    let collector = Collector::start(Manner::Slow);
+    let folder = tempfile::tempdir().unwrap();
+    let [_plain, mut traced] = is_not_slowed(folder.path(), &collector.endpoint).await;
+    assert!(lost(&traced).await > 0);
+    assert!(traced.terminate().await.success());
+    assert_eq!(complaints(&traced), 0, "it does take what it gets");
 }
 
 #[tokio::test]
