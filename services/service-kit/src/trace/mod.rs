@@ -4,7 +4,7 @@
 //! what that leads to. A [`Span`] is what is told of it, if anything: spans exist only while
 //! [`export`] has somewhere to send them, and, for anything but a request, only for traces that are
 //! sampled. Everything else sees nothing and allocates nothing. Log lines go to the same collector
-//! ([`lines`]). All names are in [`names`].
+//! (`lines`). All names are in [`names`].
 
 mod context;
 pub mod export;
