@@ -88,6 +88,19 @@ pub enum ReservationState {
     Rejected,
 }
 
+impl ReservationState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Requested,
+        Self::Confirmed,
+        Self::Resourcing,
+        Self::Short,
+        Self::Fulfilled,
+        Self::Released,
+        Self::Rejected,
+    ];
+}
+
 /// Why a reservation ended before it was handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

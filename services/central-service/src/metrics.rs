@@ -1,9 +1,9 @@
 //! What the centre counts.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -13,13 +13,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use service_kit::clock;
 use service_kit::metrics::{Common, SECONDS};
-use shared_events::RecordedEvent;
 
 use crate::ledger::LedgerMetrics;
-use crate::projection::Applied;
+use crate::projection::{Applied, Batch};
 
 /// Events older than this were waiting for the centre, not on their way to it.
-const ON_ITS_WAY_MS: i64 = 60_000;
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
 /// Label of per-store metrics; stores are few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,6 +70,8 @@ pub struct Metrics {
     /// What the ledger counts.
     pub ledger: LedgerMetrics,
     trouble: Mutex<Option<String>>,
+    /// When everything there was had been read, in milliseconds since the epoch; in no time's reach before.
+    live_from: AtomicI64,
 }
 
 impl Metrics {
@@ -99,6 +100,7 @@ impl Metrics {
             stream_clients: Gauge::default(),
             ledger: LedgerMetrics::default(),
             trouble: Mutex::default(),
+            live_from: AtomicI64::new(i64::MAX),
         };
         metrics.register();
         metrics
@@ -211,7 +213,7 @@ impl Metrics {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    pub(crate) fn applied(&self, started: Instant, applied: Applied, events: &[RecordedEvent]) {
+    pub(crate) fn applied(&self, started: Instant, applied: Applied, batch: &Batch) {
         self.events.inc_by(applied.events);
         self.duplicates.inc_by(applied.duplicates);
         self.rows.inc_by(applied.rows);
@@ -219,24 +221,50 @@ impl Metrics {
         self.corrected.inc_by(applied.corrected);
         self.lost.inc_by(applied.lost);
         self.apply_seconds.observe(started.elapsed().as_secs_f64());
-        let now_ms = clock::unix_millis();
-        for event in events {
+        let (live_from, now) = (self.live_from.load(Ordering::Relaxed), clock::unix_millis());
+        // Of a batch that repeats events, nobody says which of them are new.
+        let all_new = u64::try_from(batch.events.len()) == Ok(applied.events);
+        for event in &batch.events {
             if event.event.levels().is_some_and(|levels| levels.reserved > levels.on_hand) {
                 self.oversold.inc();
             }
-            let age_ms = now_ms.saturating_sub(event.occurred_at.unix_millis());
-            if let Ok(age_ms) = u32::try_from(age_ms.max(0))
-                && i64::from(age_ms) < ON_ITS_WAY_MS
-            {
-                self.visible_seconds
-                    .observe(std::time::Duration::from_millis(age_ms.into()).as_secs_f64());
+            let committed_at = event.occurred_at.unix_millis();
+            if let Some(took) = way(committed_at, live_from, now).filter(|_| all_new) {
+                self.visible_seconds.observe(took.as_secs_f64());
             }
         }
+        if batch.caught_up && live_from == i64::MAX {
+            self.live_from.store(now, Ordering::Relaxed);
+        }
     }
+}
+
+/// How long an event was on its way; nothing for one that was committed before the centre followed live,
+/// which the centre only finds later, or that had to wait.
+fn way(committed_at: i64, live_from: i64, now: i64) -> Option<Duration> {
+    // By another clock it may be committed in the future.
+    let took = u64::try_from(now.saturating_sub(committed_at)).unwrap_or_default();
+    let took = Duration::from_millis(took);
+    (committed_at >= live_from && took < ON_ITS_WAY).then_some(took)
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         Self::new(PathBuf::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_committed_while_the_centre_follows_live_was_on_its_way() {
+        let caught_up = 1_000_000;
+        assert_eq!(way(caught_up + 5, caught_up, caught_up + 25), Some(Duration::from_millis(20)));
+        assert_eq!(way(caught_up + 50, caught_up, caught_up + 25), Some(Duration::ZERO));
+        assert_eq!(way(caught_up - 5, caught_up, caught_up + 25), None, "found when it started");
+        assert_eq!(way(caught_up + 5, i64::MAX, caught_up + 25), None, "not caught up yet");
+        assert_eq!(way(caught_up, caught_up, caught_up + 60_000), None, "its store was cut off");
     }
 }

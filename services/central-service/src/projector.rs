@@ -318,7 +318,7 @@ impl Projector {
         }
         drop(commit);
         let applied = applied?;
-        self.metrics.applied(started, applied, &batch.events);
+        self.metrics.applied(started, applied, &batch);
         self.bell.ring();
         Ok(())
     }

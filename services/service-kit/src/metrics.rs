@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::problem::{ErrorCode, Problem};
 use crate::sqlite;
+use crate::trace::outgoing;
 use crate::watched::Requests;
 
 /// Buckets for durations from a page-cache write to a bad day, in seconds.
@@ -60,6 +61,7 @@ impl Common {
         let (build, database_bytes) = (Family::<BuildLabel, Gauge>::default(), Family::default());
         build.get_or_create(&BuildLabel { version }).set(1);
         requests.register(&mut registry);
+        outgoing::register(&mut registry);
         registry.register("build_info", "1 for the version that runs", build);
         registry.register(
             "mailbox_messages",

@@ -7,22 +7,27 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::util::TryInitError;
 
 use crate::trace;
+use crate::trace::lines::Lines;
 
-/// Starts logging to standard error with a filter such as `info` or `store_service=debug`.
+/// Starts logging to standard error with a filter such as `info` or `store_service=debug`; also to a
+/// collector, from when [`trace::export`] has one.
 ///
 /// # Errors
 /// When logging was started before.
 pub fn start(filter: EnvFilter) -> Result<(), TryInitError> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
-        builder.with_target(false).map_event_format(Traced::text).finish().try_init()
+        let lines = builder.with_target(false).map_event_format(Traced::text);
+        lines.finish().with(Lines::new()).try_init()
     } else {
-        builder.json().flatten_event(true).map_event_format(Traced::json).finish().try_init()
+        let lines = builder.json().flatten_event(true).map_event_format(Traced::json);
+        lines.finish().with(Lines::new()).try_init()
     }
 }
 

@@ -12,7 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use service_kit::metrics::{Common, SECONDS};
 
 use crate::opening::Opened;
-use crate::writer::{Answer, Refusal, outcome};
+use crate::writer::{Answer, OUTCOMES, Refusal, outcome};
 
 /// Label of command counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -85,6 +85,9 @@ impl Metrics {
             items: Gauge::default(),
             reservations: Gauge::default(),
         };
+        for outcome in OUTCOMES {
+            drop(metrics.commands.get_or_create(&OutcomeLabel { outcome }));
+        }
         metrics.register();
         metrics
     }

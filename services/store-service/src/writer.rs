@@ -464,7 +464,18 @@ impl Group {
     }
 }
 
-/// The kind of answer, for counting.
+/// Every kind of answer that is counted.
+pub const OUTCOMES: [&str; 7] = [
+    "accepted",
+    "command_id_reused",
+    "insufficient_stock",
+    "level_out_of_range",
+    "refused",
+    "repeated",
+    "version_conflict",
+];
+
+/// The kind of answer, for counting; one of [`OUTCOMES`].
 #[must_use]
 pub fn outcome(answer: &Result<Answer, Refusal>) -> &'static str {
     match answer {

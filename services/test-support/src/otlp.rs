@@ -1,15 +1,17 @@
-//! A collector of traces: takes OTLP over HTTP, and keeps the spans for tests to look at.
+//! A collector: takes OTLP over HTTP, and keeps spans and log lines for tests to look at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -37,6 +39,19 @@ pub struct Span {
     pub links: Vec<(String, String)>,
 }
 
+/// A log line as a collector got it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line {
+    /// Its words.
+    pub body: String,
+    /// Who logged it: a module.
+    pub target: String,
+    /// `service.name` of the process that did.
+    pub service: String,
+    /// Its trace; empty when it has none.
+    pub trace_id: String,
+}
+
 /// How a collector treats what it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
@@ -44,6 +59,10 @@ pub enum Manner {
     Takes,
     /// Answers 500.
     Fails,
+    /// Answers 500 to spans, and takes log lines.
+    TakesLines,
+    /// Takes it, after a quarter of a second.
+    Slow,
     /// Never answers.
     Hangs,
 }
@@ -56,11 +75,15 @@ pub struct Collector {
     kept: Arc<Kept>,
 }
 
+/// How long a slow collector takes.
+const SLOW: Duration = Duration::from_millis(250);
+
 #[derive(Debug)]
 struct Kept {
     manner: Manner,
     requests: AtomicUsize,
     spans: Mutex<Vec<Span>>,
+    lines: Mutex<Vec<Line>>,
 }
 
 impl Collector {
@@ -74,9 +97,13 @@ impl Collector {
         let listener = listener.expect("a free port");
         listener.set_nonblocking(true).expect("a socket that does not block");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let (requests, spans) = (AtomicUsize::new(0), Mutex::default());
-        let kept = Arc::new(Kept { manner, requests, spans });
-        let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&kept));
+        let requests = AtomicUsize::new(0);
+        let kept = Kept { manner, requests, spans: Mutex::default(), lines: Mutex::default() };
+        let kept = Arc::new(kept);
+        let router = Router::new()
+            .route("/v1/traces", post(take_spans))
+            .route("/v1/logs", post(take_lines))
+            .with_state(Arc::clone(&kept));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async move {
@@ -99,6 +126,28 @@ impl Collector {
         let spans = self.kept.spans.lock().unwrap_or_else(PoisonError::into_inner);
         spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect()
     }
+
+    /// All log lines.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        self.kept.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Kept {
+    /// Counts a request; gives how it is to be answered when that is decided already.
+    async fn met(&self) -> Option<StatusCode> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        match self.manner {
+            Manner::Takes | Manner::TakesLines => None,
+            Manner::Fails => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            Manner::Slow => {
+                tokio::time::sleep(SLOW).await;
+                None
+            }
+            Manner::Hangs => std::future::pending().await,
+        }
+    }
 }
 
 /// What a trace is made of: each kind of span once, by service and name, with the same of its parent.
@@ -120,12 +169,36 @@ pub fn orphans<'s>(spans: &'s [Span], caller: &str) -> Vec<&'s Span> {
     spans.iter().filter(|span| !known(&span.parent_id)).collect()
 }
 
-async fn take(State(kept): State<Arc<Kept>>, body: Bytes) -> StatusCode {
-    kept.requests.fetch_add(1, Ordering::Relaxed);
-    match kept.manner {
-        Manner::Takes => {}
-        Manner::Fails => return StatusCode::INTERNAL_SERVER_ERROR,
-        Manner::Hangs => std::future::pending().await,
+async fn take_lines(State(kept): State<Arc<Kept>>, body: Bytes) -> StatusCode {
+    if let Some(answer) = kept.met().await {
+        return answer;
+    }
+    let Ok(request) = ExportLogsServiceRequest::decode(body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let mut lines = kept.lines.lock().unwrap_or_else(PoisonError::into_inner);
+    for resource in request.resource_logs {
+        let about = attributes(resource.resource.unwrap_or_default().attributes);
+        let service = about.get("service.name").cloned().unwrap_or_default();
+        for scope in resource.scope_logs {
+            let target = scope.scope.unwrap_or_default().name;
+            lines.extend(scope.log_records.into_iter().map(|line| Line {
+                body: text(line.body),
+                target: target.clone(),
+                service: service.clone(),
+                trace_id: hex(&line.trace_id),
+            }));
+        }
+    }
+    StatusCode::OK
+}
+
+async fn take_spans(State(kept): State<Arc<Kept>>, body: Bytes) -> StatusCode {
+    if let Some(answer) = kept.met().await {
+        return answer;
+    }
+    if kept.manner == Manner::TakesLines {
+        return StatusCode::INTERNAL_SERVER_ERROR;
     }
     let Ok(request) = ExportTraceServiceRequest::decode(body) else {
         return StatusCode::BAD_REQUEST;
@@ -155,12 +228,15 @@ fn read(span: v1::Span, service: String) -> Span {
 }
 
 fn attributes(told: Vec<KeyValue>) -> BTreeMap<String, String> {
-    let text = |value: Option<AnyValue>| match value.and_then(|value| value.value) {
+    told.into_iter().map(|one| (one.key, text(one.value))).collect()
+}
+
+fn text(value: Option<AnyValue>) -> String {
+    match value.and_then(|value| value.value) {
         Some(Value::StringValue(text)) => text,
         Some(Value::IntValue(number)) => number.to_string(),
         other => format!("{other:?}"),
-    };
-    told.into_iter().map(|one| (one.key, text(one.value))).collect()
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@ use axum::extract::State as Ctx;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use inventory_core::Freshness;
+use service_kit::clock;
 use service_kit::extract::Query;
 use service_kit::health::{Check, Condition, ReadyQuery, readiness};
 
@@ -60,6 +61,7 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
     responses((status = 200, description = "All metrics."))
 )]
 pub(super) async fn metrics(Ctx(state): Ctx<State>, headers: HeaderMap) -> Response {
+    let mut stores = Vec::new();
     for seen in state.model.stores() {
         let label = StoreLabel { store: seen.view.id.to_string() };
         let fresh = seen.freshness == Freshness::Fresh;
@@ -79,7 +81,9 @@ pub(super) async fn metrics(Ctx(state): Ctx<State>, headers: HeaderMap) -> Respo
             // No age is not an age of 0.
             None => _ = state.metrics.age_seconds.remove(&label),
         }
+        stores.push(label);
     }
+    state.metrics.ledger.scraped(stores.iter(), clock::unix_millis());
     let clients = i64::try_from(state.streams.clients()).unwrap_or(i64::MAX);
     state.metrics.stream_clients.set(clients);
     state.metrics.common.render(state.metrics.registry(), &headers)

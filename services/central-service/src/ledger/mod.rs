@@ -90,6 +90,8 @@ pub struct Ledger {
     running: HashMap<ReservationId, Reservation>,
     due: BTreeSet<(Timestamp, ReservationId)>,
     due_at: HashMap<ReservationId, Timestamp>,
+    /// Those that no store has answered yet, by when they were asked for.
+    unanswered: BTreeSet<(Timestamp, ReservationId)>,
     /// Changed since they were last advanced.
     touched: BTreeSet<ReservationId>,
     breakers: HashMap<StoreId, CircuitBreaker>,
@@ -118,6 +120,7 @@ impl Ledger {
             running: HashMap::new(),
             due: BTreeSet::new(),
             due_at: HashMap::new(),
+            unanswered: BTreeSet::new(),
             touched: BTreeSet::new(),
             breakers: HashMap::new(),
             stock_commands: StockCommands::default(),
@@ -137,6 +140,10 @@ impl Ledger {
         for reservation in running.reservations {
             for known in reservation.allocations.iter().filter(|known| known.state.is_hold()) {
                 self.show(&reservation, known, Change::Hold(known.quantity));
+            }
+            if reservation.state == ReservationState::Requested {
+                let place = (reservation.created_at, reservation.reservation_id.clone());
+                self.unanswered.insert(place);
             }
             self.running.insert(reservation.reservation_id.clone(), reservation);
         }

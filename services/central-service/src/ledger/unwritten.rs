@@ -6,6 +6,7 @@ use event_log::Publication;
 use inventory_core::saga;
 use service_kit::fingerprint::Fingerprint;
 use shared_events::command::CommandEnvelope;
+use shared_events::ledger::ReservationState;
 use shared_events::policy::{Policy, SafetyStock, Selling};
 use shared_events::wire::{encode_command, encode_policy, encode_reservation};
 use shared_events::{CommandId, ReservationId, Sku, StoreId, Timestamp};
@@ -132,6 +133,13 @@ impl Ledger {
             let Some(reservation) = self.running.get(&id) else {
                 continue;
             };
+            let waits = reservation.state == ReservationState::Requested;
+            let place = (reservation.created_at, id.clone());
+            if waits {
+                self.unanswered.insert(place)
+            } else {
+                self.unanswered.remove(&place)
+            };
             if saga::is_settled(reservation) {
                 for waiting in self.waiting.remove(&id).unwrap_or_default() {
                     send(waiting, reservation.clone());
@@ -142,7 +150,8 @@ impl Ledger {
         for id in std::mem::take(&mut self.looked_at) {
             self.forget_if_final(&id);
         }
-        self.metrics.running(self.running.len());
+        let unanswered_since = self.unanswered.first().map(|(since, _)| *since);
+        self.metrics.running(self.running.len(), unanswered_since);
         self.stock_commands.committed();
     }
 

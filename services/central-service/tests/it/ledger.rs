@@ -241,6 +241,7 @@ fn sale(centre: &Centre, name: &str) -> StockCommandRecord {
         fingerprint: [7; 16],
         issued_at: centre.now,
         command,
+        principal: None,
         traceparent: None,
         sent: 1,
         answer_by: centre.now.plus_millis(10_000),

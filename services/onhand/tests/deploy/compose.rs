@@ -153,6 +153,22 @@ fn prometheus_scrapes_every_store_and_centre_under_its_name() {
 }
 
 #[test]
+fn a_collector_fetches_metrics_where_prometheus_does() {
+    let jobs = |scrapes: &Value| -> BTreeSet<String> {
+        let jobs = list(scrapes).flat_map(|job| {
+            let name = plain(&job["job_name"]);
+            let targets = list(&job["static_configs"]).cloned().collect::<Vec<_>>();
+            targets.into_iter().map(move |target| format!("{name} {target}"))
+        });
+        jobs.collect()
+    };
+    let prometheus = yaml("deploy/prometheus/prometheus.yml");
+    let collector = yaml("deploy/otel-collector/metrics.yaml");
+    let fetched = jobs(&collector["receivers"]["prometheus"]["config"]["scrape_configs"]);
+    assert_eq!(fetched, jobs(&prometheus["scrape_configs"]));
+}
+
+#[test]
 fn traces_have_a_way_from_the_services_to_jaeger() {
     let chain = one();
     let settings = text("deploy/observability.env");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use opentelemetry::logs::LogRecord;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 /// Length of a `traceparent` of version 00.
@@ -43,6 +44,12 @@ impl Context {
 
     pub(super) const fn is_sampled(&self) -> bool {
         self.sampled
+    }
+
+    /// Marks a log line as part of this.
+    pub(super) fn mark(&self, line: &mut impl LogRecord) {
+        let flags = TraceFlags::default().with_sampled(self.sampled);
+        line.set_trace_context(self.trace, self.span, Some(flags));
     }
 
     /// As another process told of it.

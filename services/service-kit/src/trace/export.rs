@@ -1,26 +1,29 @@
-//! Sending spans to a collector: OTLP over HTTP, told by the standard `OTEL_*` variables, off without
-//! them.
+//! Sending spans and log lines to a collector: OTLP over HTTP, told by the standard `OTEL_*` variables,
+//! off without them. Metrics are fetched from `/metrics`, by a collector too.
 //!
-//! A thread of its own sends batches; whoever ends a span puts it into a bounded queue, or drops it when
-//! that is full. So a collector that is slow or away costs traces and nothing else.
+//! Threads of their own send batches; whoever ends a span or logs a line puts it into a bounded queue, or
+//! drops it when that is full. So a collector that is slow or away costs telemetry and nothing else.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::logs::LoggerProvider as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{KeyValue, Value};
-use opentelemetry_otlp::{Protocol, SpanExporter as Otlp, WithExportConfig as _};
+use opentelemetry_otlp::{Protocol, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::logs::{BatchLogProcessor, SdkLoggerProvider};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
 use tracing::{info, warn};
 
+use super::lines::LOGGER;
 use super::names::attribute;
+use super::outgoing::{Failing, Outgoing, Signal};
 use super::span::TRACER;
+use super::watched::Watched;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 const SAMPLERS: [&str; 6] = [
@@ -31,10 +34,35 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_always_off",
     "parentbased_traceidratio",
 ];
+/// Both ask for metrics to be sent, which is not done.
+const METRICS: [&str; 2] = ["OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"];
 const HTTP_PROTOBUF: &str = "http/protobuf";
+/// What a queue holds unless its variable says otherwise; as the SDK has it.
+const QUEUE: usize = 2_048;
 
 /// How long a process that stops goes on sending what it has.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// Variables of a signal.
+struct Variables {
+    exporter: &'static str,
+    endpoint: &'static str,
+    protocol: &'static str,
+    queue: &'static str,
+}
+
+const TRACES: Variables = Variables {
+    exporter: "OTEL_TRACES_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    protocol: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    queue: "OTEL_BSP_MAX_QUEUE_SIZE",
+};
+const LOGS: Variables = Variables {
+    exporter: "OTEL_LOGS_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    protocol: "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+    queue: "OTEL_BLRP_MAX_QUEUE_SIZE",
+};
 
 /// Which service a process is.
 #[derive(Debug, Clone)]
@@ -62,16 +90,20 @@ pub enum Error {
     #[error(transparent)]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// This process exports already.
-    #[error("this process exports its traces already")]
+    #[error("this process exports already")]
     Twice,
 }
 
-/// Spans are being exported; [`Self::stop`] sends the last of them.
+/// Spans, log lines or both are being exported; [`Self::stop`] sends the last of them.
 #[derive(Debug)]
-pub struct Exporting(SdkTracerProvider);
+pub struct Exporting {
+    traces: Option<SdkTracerProvider>,
+    logs: Option<SdkLoggerProvider>,
+}
 
-/// Starts exporting when the environment names a collector; `None` when it does not. The sampler, its
-/// argument, batches, headers, timeouts and resource attributes come from their own `OTEL_*` variables.
+/// Starts exporting what the environment names a collector for; `None` when it names none. The sampler,
+/// its argument, batches, headers, timeouts and resource attributes come from their own `OTEL_*`
+/// variables.
 ///
 /// # Errors
 /// [`Error`]; nothing is exported then.
@@ -80,46 +112,108 @@ pub fn start(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Exporting>, Error> {
     let told = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
-    let is =
-        |name: &str, value: &str| told(name).is_some_and(|told| told.eq_ignore_ascii_case(value));
-    if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+    if told("OTEL_SDK_DISABLED").is_some_and(|told| told.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
-    let below = |base: String| format!("{}/v1/traces", base.trim_end_matches('/'));
-    let Some(endpoint) = told(TRACES_ENDPOINT).or_else(|| told(ENDPOINT).map(below)) else {
+    let failing = Arc::default();
+    let traces = outgoing(Signal::Traces, &TRACES, &told, &failing)?;
+    let logs = outgoing(Signal::Logs, &LOGS, &told, &failing)?;
+    if METRICS
+        .iter()
+        .filter_map(|name| told(name))
+        .any(|value| value != "none" && value != "prometheus")
+    {
+        info!("metrics are not sent; have the collector fetch them from /metrics");
+    }
+    if traces.is_none() && logs.is_none() {
         return Ok(None);
-    };
-    let spoken = PROTOCOLS.iter().find_map(|variable| Some((*variable, told(variable)?)));
-    if let Some((variable, protocol)) = spoken.filter(|(_, protocol)| protocol != HTTP_PROTOBUF) {
-        return Err(Error::Protocol { variable, protocol });
     }
     if let Some(doubt) = sampler_doubt(&told) {
         warn!("{doubt}: all traces are sampled");
     }
-    let exporter = Otlp::builder()
+    let resource = resource(service);
+    let traces = traces.map(|to| tracer(to, &resource)).transpose()?;
+    let logs = logs.map(|to| logger(to, &resource)).transpose()?;
+    if let Some(traces) = &traces {
+        TRACER.set(traces.tracer("onhand")).map_err(|_set| Error::Twice)?;
+    }
+    if let Some(logs) = &logs {
+        LOGGER.set(logs.logger("onhand")).map_err(|_set| Error::Twice)?;
+    }
+    Ok(Some(Exporting { traces, logs }))
+}
+
+/// Where a signal goes, and a queue for it; nothing when no collector is named for it.
+fn outgoing(
+    signal: Signal,
+    variables: &Variables,
+    told: &impl Fn(&str) -> Option<String>,
+    failing: &Arc<Failing>,
+) -> Result<Option<(String, Arc<Outgoing>)>, Error> {
+    if told(variables.exporter).is_some_and(|told| told.eq_ignore_ascii_case("none")) {
+        return Ok(None);
+    }
+    let name = signal.name();
+    let below = |base: String| format!("{}/v1/{name}", base.trim_end_matches('/'));
+    let Some(endpoint) = told(variables.endpoint).or_else(|| told(ENDPOINT).map(below)) else {
+        return Ok(None);
+    };
+    let spoken = [variables.protocol, PROTOCOL]
+        .into_iter()
+        .find_map(|variable| Some((variable, told(variable)?)));
+    if let Some((variable, protocol)) = spoken.filter(|(_, protocol)| protocol != HTTP_PROTOBUF) {
+        return Err(Error::Protocol { variable, protocol });
+    }
+    let room = told(variables.queue).and_then(|room| room.parse().ok()).unwrap_or(QUEUE);
+    let shown = without_credentials(&endpoint);
+    info!(signal = name, endpoint = shown, "telemetry goes to a collector");
+    let outgoing = Outgoing::new(signal, shown, room, Arc::clone(failing));
+    Ok(Some((endpoint, Arc::new(outgoing))))
+}
+
+fn tracer(
+    (endpoint, outgoing): (String, Arc<Outgoing>),
+    resource: &Resource,
+) -> Result<SdkTracerProvider, Error> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(&endpoint)
+        .with_endpoint(endpoint)
         .build()?;
-    let exporter = Reporting {
-        exporter,
-        endpoint: without_credentials(&endpoint),
-        failing: AtomicBool::new(false),
-    };
-    let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource(service))
-        .build();
-    TRACER.set(provider.tracer("onhand")).map_err(|_set| Error::Twice)?;
-    info!(endpoint = without_credentials(&endpoint), "traces go to a collector");
-    Ok(Some(Exporting(provider)))
+    let exporter = Watched { inner: exporter, outgoing: Arc::clone(&outgoing) };
+    let queue = BatchSpanProcessor::builder(exporter).build();
+    let bounded = Watched { inner: queue, outgoing };
+    let provider = SdkTracerProvider::builder().with_span_processor(bounded);
+    Ok(provider.with_resource(resource.clone()).build())
+}
+
+fn logger(
+    (endpoint, outgoing): (String, Arc<Outgoing>),
+    resource: &Resource,
+) -> Result<SdkLoggerProvider, Error> {
+    let exporter = opentelemetry_otlp::LogExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(endpoint)
+        .build()?;
+    let exporter = Watched { inner: exporter, outgoing: Arc::clone(&outgoing) };
+    let queue = BatchLogProcessor::builder(exporter).build();
+    let bounded = Watched { inner: queue, outgoing };
+    let provider = SdkLoggerProvider::builder().with_log_processor(bounded);
+    Ok(provider.with_resource(resource.clone()).build())
 }
 
 impl Exporting {
     /// Sends what is left, for a second at most. Not for an asynchronous task: it blocks.
     pub fn stop(self) {
-        if let Err(error) = self.0.shutdown_with_timeout(FLUSH_WITHIN) {
-            warn!(%error, "not all traces were exported before the end");
+        let Self { traces, logs } = self;
+        let ended = std::thread::scope(|both| {
+            let traces = both.spawn(|| traces.map(|to| to.shutdown_with_timeout(FLUSH_WITHIN)));
+            let logs = logs.map(|to| to.shutdown_with_timeout(FLUSH_WITHIN));
+            [traces.join().unwrap_or_default(), logs]
+        });
+        for error in ended.into_iter().flatten().filter_map(Result::err) {
+            warn!(%error, "not all telemetry was exported before the end");
         }
     }
 }
@@ -146,7 +240,7 @@ fn sampler_doubt(told: &impl Fn(&str) -> Option<String>) -> Option<String> {
     doubtful.then(|| format!("{SAMPLER_ARG}={ratio} is not a number from 0 to 1"))
 }
 
-/// What all spans of the process say. The environment goes before what is known here.
+/// What all spans and lines of the process say. The environment goes before what is known here.
 fn resource(service: &Service) -> Resource {
     let detected = Resource::builder().build();
     let mut attributes = vec![
@@ -161,38 +255,6 @@ fn resource(service: &Service) -> Resource {
     let told = |value: &Value| !value.as_str().starts_with("unknown_service");
     attributes.retain(|one| !detected.get(&one.key).as_ref().is_some_and(told));
     Resource::builder().with_attributes(attributes).build()
-}
-
-/// Says once that exporting fails, and once that it works again.
-#[derive(Debug)]
-struct Reporting {
-    exporter: Otlp,
-    endpoint: String,
-    failing: AtomicBool,
-}
-
-impl SpanExporter for Reporting {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let exported = self.exporter.export(batch).await;
-        let was_failing = self.failing.swap(exported.is_err(), Ordering::Relaxed);
-        match &exported {
-            Err(error) if !was_failing => {
-                let endpoint = &self.endpoint;
-                warn!(%error, endpoint, "traces cannot be exported and are lost until they can; nothing else is affected");
-            }
-            Ok(()) if was_failing => info!(endpoint = self.endpoint, "traces are exported again"),
-            _ => {}
-        }
-        exported
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
-    }
 }
 
 #[cfg(test)]
@@ -212,7 +274,8 @@ mod tests {
         assert!(started(&[(ENDPOINT, " ")]).unwrap().is_none());
         let named = (ENDPOINT, "http://127.0.0.1:4318");
         assert!(started(&[named, ("OTEL_SDK_DISABLED", "true")]).unwrap().is_none());
-        assert!(started(&[named, ("OTEL_TRACES_EXPORTER", "none")]).unwrap().is_none());
+        let neither = [named, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none")];
+        assert!(started(&neither).unwrap().is_none());
     }
 
     #[test]

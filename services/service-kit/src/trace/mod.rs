@@ -3,12 +3,16 @@
 //! A [`Context`] is where a piece of work stands: it comes with a request or a record, and goes on with
 //! what that leads to. A [`Span`] is what is told of it, if anything: spans exist only while
 //! [`export`] has somewhere to send them, and, for anything but a request, only for traces that are
-//! sampled. Everything else sees nothing and allocates nothing. All names are in [`names`].
+//! sampled. Everything else sees nothing and allocates nothing. Log lines go to the same collector
+//! (`lines`). All names are in [`names`].
 
 mod context;
 pub mod export;
+pub(crate) mod lines;
 pub mod names;
+pub(crate) mod outgoing;
 mod span;
+mod watched;
 
 use std::future::Future;
 use std::time::Duration;

@@ -76,6 +76,7 @@ async fn the_first_changed_row_is_named() {
         (2, "UPDATE events SET data = replace(data, '\"sold\"', '\"lost\"') WHERE sequence = 2"),
         (2, "UPDATE events SET cause = 'other' WHERE sequence = 2"),
         (2, "UPDATE events SET cause = NULL WHERE sequence = 2"),
+        (2, "UPDATE events SET principal = 'other' WHERE sequence = 2"),
         (3, "UPDATE events SET sku = 'Z' WHERE sequence = 3"),
         (3, "UPDATE events SET occurred_at = occurred_at + 1 WHERE sequence = 3"),
         (3, "UPDATE events SET type = 'inventory.stock-replaced.v1' WHERE sequence = 3"),
@@ -85,7 +86,7 @@ async fn the_first_changed_row_is_named() {
         (
             3,
             "INSERT OR REPLACE INTO events SELECT sequence, sku, type, data || ' ', occurred_at,
-             traceparent, cause, hash, epoch FROM events WHERE sequence = 3",
+             traceparent, cause, hash, epoch, principal FROM events WHERE sequence = 3",
         ),
         (3, "DELETE FROM events WHERE sequence = 3"),
         (1, "DELETE FROM events WHERE sequence < 3"),

@@ -18,9 +18,17 @@ pub(super) struct Collector {
 impl Collector {
     /// Starts it; `None`, and a word why, where it is not built and cannot be.
     pub(super) fn start(folder: &Path) -> Option<Self> {
+        Self::fetching(folder, &[])
+    }
+
+    /// The same, for one that also fetches metrics from these services.
+    pub(super) fn fetching(folder: &Path, services: &[&str]) -> Option<Self> {
         let port = free_port();
         let mut started = script("collector");
         started.args(["start", "--port", &port.to_string(), "--dir"]).arg(folder);
+        for service in services {
+            started.args(["--scrape", service.trim_start_matches("http://")]);
+        }
         let started = started.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&started.stderr);
         if started.status.code() == Some(CANNOT_BE_HAD) {

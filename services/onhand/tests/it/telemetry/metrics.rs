@@ -3,9 +3,11 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
+use super::collector::Collector;
 use super::{CANNOT_BE_HAD, script};
 use crate::chain::Chain;
 use crate::load::Load;
+use crate::process::eventually;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promtool_accepts_the_metrics_of_store_and_centre_under_load() {
@@ -27,6 +29,28 @@ async fn promtool_accepts_the_metrics_of_store_and_centre_under_load() {
         assert!(open.text().await.unwrap().ends_with("# EOF\n"));
     }
     load.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_fetches_the_metrics_of_store_and_centre() {
+    let chain = Chain::start(&["A"]).await;
+    let services = [chain.stores[0].service.url.as_str(), chain.centres[0].url.as_str()];
+    let folder = tempfile::tempdir().unwrap();
+    let Some(collector) = Collector::fetching(folder.path(), &services) else {
+        return;
+    };
+    // A counter that never counted, a gauge, and a histogram with its buckets.
+    let wanted = [
+        "Name: onhand_central_reservations_total",
+        "Name: onhand_store_outbox_events",
+        "Name: onhand_http_request_duration_seconds",
+        "ExplicitBounds #0",
+    ];
+    eventually("the metrics are printed", async || {
+        let log = collector.log();
+        wanted.iter().all(|name| log.contains(name)).then_some(())
+    })
+    .await;
 }
 
 /// Whether `promtool check metrics` could be asked; it must then have nothing to say.

@@ -74,9 +74,13 @@ async fn a_sale_and_a_reservation_are_each_one_trace_also_when_the_broker_was_aw
     })
     .await;
     let log = collector.log();
-    for said in
-        ["onhand.store.id: Str(A)", "onhand.centre.id: Str(central)", "Kind           : Producer"]
-    {
+    for said in [
+        "onhand.store.id: Str(A)",
+        "onhand.centre.id: Str(central)",
+        "Kind           : Producer",
+        // A log line of the centre.
+        "Body: Str(the ledger has heard all answers and goes on)",
+    ] {
         assert!(log.contains(said), "{said}");
     }
 }
