@@ -114,11 +114,13 @@ impl Chain {
         self.centre_served = Some(tokio::spawn(app.run(listener, self.centre_stop.clone())));
     }
 
-    /// The centre loses its disk and starts again.
-    pub(crate) async fn lose_the_centres_disk(&mut self) {
+    /// The centre starts again, perhaps without its disk.
+    pub(crate) async fn restart_the_centre(&mut self, lost: bool) {
         self.centre_stop.cancel();
         self.centre_served.take().unwrap().await.unwrap().unwrap();
-        std::fs::remove_dir_all(self.folder.path().join("c1")).unwrap();
+        if lost {
+            std::fs::remove_dir_all(self.folder.path().join("c1")).unwrap();
+        }
         self.open_centre().await;
         let token = self.token(&[Scope::StockRead], None);
         self.until_known(&token).await;
@@ -132,7 +134,12 @@ impl Chain {
             let stores =
                 self.ask(&self.centre, Method::GET, "/api/stores", Some(token), None).await;
             let stores = stores.body["stores"].as_array().map_or(0, Vec::len);
-            if item.status == 200 && item.body["onHand"] == 5 && stores == 2 {
+            // Before everything is read, nothing is said to be unknown.
+            let staff = self.token(&[Scope::Staff], None);
+            let path = "/api/reservations/c1.none";
+            let none = self.ask(&self.centre, Method::GET, path, Some(&staff), None).await;
+            let read = none.status == 404;
+            if item.status == 200 && item.body["onHand"] == 5 && stores == 2 && read {
                 return;
             }
             assert!(Instant::now() < deadline, "the centre does not know the shelf: {item:?}");

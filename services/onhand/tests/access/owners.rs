@@ -16,7 +16,7 @@ async fn reserve(chain: &Chain, token: &str, key: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_reservation_is_its_owners_and_staffs_also_after_the_centre_lost_its_disk() {
+async fn a_reservation_is_its_owners_and_staffs_and_unknown_to_everybody_else() {
     let mut chain = Chain::open().await;
     let [shop, other] = ["shop-1", "shop-2"]
         .map(|subject| chain.token_of(subject, &[ReservationsWrite, StockRead], None));
@@ -32,16 +32,15 @@ async fn a_reservation_is_its_owners_and_staffs_also_after_the_centre_lost_its_d
     assert_ne!(others["reservationId"], made["reservationId"]);
     assert_eq!(reserve(&chain, &shop, "key-1").await["reservationId"], made["reservationId"]);
 
-    for lost in [false, true] {
-        if lost {
-            chain.lose_the_centres_disk().await;
+    for restarted in [false, true] {
+        if restarted {
+            chain.restart_the_centre(false).await;
         }
         let path = format!("/api/reservations/{id}");
         for (token, status) in
             [(&shop, 200), (&staff, 200), (&here, 200), (&other, 404), (&elsewhere, 404)]
         {
-            let seen = chain.ask(&chain.centre, Method::GET, &path, Some(token), None).await;
-            assert_eq!(seen.status, status, "lost: {lost}: {}", seen.body);
+            assert_eq!(status_of(&chain, &path, token).await, status, "restarted: {restarted}");
         }
         let list = async |token: &str| {
             let path = "/api/reservations";
@@ -63,4 +62,28 @@ async fn a_reservation_is_its_owners_and_staffs_also_after_the_centre_lost_its_d
     let path = format!("/api/reservations/{id}/cancel");
     let cancelled = chain.ask(&chain.centre, Method::POST, &path, Some(&shop), None).await.is(200);
     assert_eq!(cancelled["state"], "released");
+}
+
+#[tokio::test]
+async fn an_owner_that_the_ledger_has_lost_is_known_again_by_its_key() {
+    let mut chain = Chain::open().await;
+    let [shop, other] =
+        ["shop-1", "shop-2"].map(|subject| chain.token_of(subject, &[ReservationsWrite], None));
+    let staff = chain.token_of("desk", &[Staff], None);
+    let made = reserve(&chain, &shop, "key-1").await["reservationId"].clone();
+    let path = format!("/api/reservations/{}", made.as_str().unwrap());
+    chain.restart_the_centre(true).await;
+    assert_eq!(status_of(&chain, &path, &staff).await, 200);
+    assert_eq!(status_of(&chain, &path, &shop).await, 404, "stores do not tell whose it is");
+    assert_ne!(reserve(&chain, &other, "key-1").await["reservationId"], made);
+    assert_eq!(status_of(&chain, &path, &shop).await, 404);
+    assert_eq!(reserve(&chain, &shop, "key-1").await["reservationId"], made);
+    assert_eq!(status_of(&chain, &path, &shop).await, 200);
+    assert_eq!(status_of(&chain, &path, &other).await, 404);
+    chain.restart_the_centre(false).await;
+    assert_eq!(status_of(&chain, &path, &shop).await, 200);
+}
+
+async fn status_of(chain: &Chain, path: &str, token: &str) -> u16 {
+    chain.ask(&chain.centre, Method::GET, path, Some(token), None).await.status
 }
