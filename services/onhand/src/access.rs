@@ -22,8 +22,7 @@ const AUDIT_LOG: &str = "audit.jsonl";
 
 /// Who may call. Without keys nobody is asked, and only this machine can be served.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Access")]
-pub(crate) struct Args {
+pub(crate) struct Callers {
     /// File of keys for tokens that `onhand token` makes (HS256); `onhand key` makes one.
     #[arg(long, env = "ONHAND_TOKEN_KEYS", value_name = "FILE")]
     token_keys: Option<PathBuf>,
@@ -61,7 +60,7 @@ pub(crate) struct Args {
     protect_docs: bool,
 }
 
-impl Args {
+impl Callers {
     /// Whether a service may listen as it was told to.
     ///
     /// # Errors

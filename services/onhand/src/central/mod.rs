@@ -34,7 +34,7 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
     #[command(flatten)]
-    access: access::Args,
+    access: access::Callers,
     #[command(flatten)]
     pub(crate) centre: Centre,
 }

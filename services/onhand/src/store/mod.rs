@@ -69,7 +69,7 @@ pub(crate) struct Args {
     )]
     release_grace_ms: u64,
     #[command(flatten)]
-    access: access::Args,
+    access: access::Callers,
     #[command(flatten)]
     witness: Witness,
     #[command(flatten)]
