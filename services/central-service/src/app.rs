@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use event_log::EventLog;
-use service_kit::{http, threads::Threads, watched::Requests};
+use service_kit::server::{self, Listener};
+use service_kit::threads::Threads;
 use shared_events::topic::Topics;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -40,7 +40,7 @@ pub struct App {
     topics: Topics,
     model: Arc<ReadModel>,
     router: Router,
-    requests: Requests,
+    metrics: Arc<Metrics>,
     /// Ends what would go on for ever: streams.
     closing: CancellationToken,
 }
@@ -93,13 +93,12 @@ impl App {
         let outbound = [outbound(Lane::Commands, commands), outbound(Lane::Records, records)];
         let reader = Arc::new(Mutex::new(list_reader));
         let closing = CancellationToken::new();
-        let requests = metrics.common.requests.clone();
         let streams = Arc::new(Streams::new(feed, Limits::default(), closing.clone()));
         let router = api::router(api::State {
             model: Arc::clone(&model),
             ledger: handle.clone(),
             centre: config.ledger.centre,
-            metrics,
+            metrics: Arc::clone(&metrics),
             reader,
             streams,
         });
@@ -115,7 +114,7 @@ impl App {
             topics,
             model,
             router,
-            requests,
+            metrics,
             closing,
         })
     }
@@ -136,7 +135,11 @@ impl App {
     /// # Errors
     /// When a part ends that should not: the database failed, a topic is not as recorded, or the
     /// listener failed.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        listener: impl Into<Listener>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let Self {
             projector,
             batches,
@@ -147,7 +150,7 @@ impl App {
             log,
             topics,
             router,
-            requests,
+            metrics,
             closing,
             ..
         } = self;
@@ -168,7 +171,7 @@ impl App {
         let end_streams = closing.clone();
         let told = stop.clone();
         let served = tokio::select! {
-            served = http::serve(listener, router, &requests, stop) => served,
+            served = server::serve(listener.into(), router, &metrics.common, stop) => served,
             () = async move { told.cancelled().await; end_streams.cancel(); pending().await } => Ok(()),
             ended = threads.ended() => Err(ended),
         };

@@ -5,6 +5,7 @@ mod central;
 mod cli;
 mod dev;
 mod doctor;
+mod listen;
 mod output;
 mod progress;
 #[cfg(test)]

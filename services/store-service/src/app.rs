@@ -7,10 +7,9 @@ use std::time::Duration;
 use axum::Router;
 use event_log::EventLog;
 use inventory_core::{Digest, StockItem};
-use service_kit::http;
+use service_kit::server::{self, Listener};
 use service_kit::threads::Threads;
 use shared_events::Sku;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -126,7 +125,11 @@ impl App {
     ///
     /// # Errors
     /// When a part ends that should not: the journal failed, or the listener.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        listener: impl Into<Listener>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let Self { opening, writer, relay, commands, expiry, outbox, router } = self;
         let (handle, metrics) = (relay.writer.clone(), Arc::clone(&relay.metrics));
         let cut = CancellationToken::new();
@@ -145,7 +148,7 @@ impl App {
         })?;
 
         let served = tokio::select! {
-            served = http::serve(listener, router, &metrics.common.requests, stop) => served,
+            served = server::serve(listener.into(), router, &metrics.common, stop) => served,
             () = expiry.watch() => Ok(()),
             ended = threads.ended() => Err(ended),
         };

@@ -11,13 +11,13 @@ use central_service::history::DEFAULT_EVENTS;
 use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
 use inventory_core::{FreshnessBounds, StalenessBuffer};
-use service_kit::http;
 use shared_events::CentreId;
 use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::cli::{self, Broker};
+use crate::listen::Serving;
 use crate::output;
 
 /// Run the centre. Its database is disposable: delete it, and it is built anew from the topics.
@@ -33,6 +33,8 @@ pub(crate) struct Args {
         value_parser = cli::address
     )]
     listen: SocketAddr,
+    #[command(flatten)]
+    serving: Serving,
     #[command(flatten)]
     pub(crate) centre: Centre,
 }
@@ -205,14 +207,14 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 }
 
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let Args { listen, centre } = args;
+    let Args { listen, serving, centre } = args;
     let (log, kafka) = (centre.broker.log(), centre.broker.kafka.clone());
     let config = match centre.config() {
         Ok(config) => config,
         Err(wrong) => return Ok(makes_no_sense(&wrong)),
     };
     let app = App::build(config, log)?;
-    let listener = http::bind(listen).await?;
+    let listener = serving.listen(listen).await?;
     info!(address = %listener.local_addr()?, %kafka, "centre is open");
     app.run(listener, stop).await?;
     info!("centre is closed");

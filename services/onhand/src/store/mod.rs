@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use service_kit::http;
 use shared_events::{Location, StoreId};
 use store_service::config::{DEFAULT_RELEASE_GRACE_MS, DEFAULT_WITNESS_WAIT_MS};
 use store_service::opening::Unwitnessed;
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::cli::{self, Broker};
+use crate::listen::Serving;
 
 /// Run one store's service. It sells with or without the broker; what it writes is published when
 /// the line is there.
@@ -67,6 +67,8 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(0..=86_400_000)
     )]
     release_grace_ms: u64,
+    #[command(flatten)]
+    serving: Serving,
     #[command(flatten)]
     witness: Witness,
     #[command(flatten)]
@@ -173,7 +175,7 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
     };
     let store = config.store.clone();
     let app = App::build(config, args.broker.log())?;
-    let listener = http::bind(args.listen).await?;
+    let listener = args.serving.listen(args.listen).await?;
     info!(%store, address = %listener.local_addr()?, kafka = %args.broker.kafka, "store is open");
     app.run(listener, stop).await?;
     info!(%store, "store is closed");
