@@ -20,6 +20,8 @@ pub enum ErrorCode {
     CertificateRequired,
     /// The command id was used before with another body.
     CommandIdReused,
+    /// The token does not allow it.
+    Forbidden,
     /// The headers are larger than the service reads.
     HeadersTooLarge,
     /// What was asked about is not kept any more.
@@ -58,6 +60,8 @@ pub enum ErrorCode {
     StorageFull,
     /// The request took too long.
     Timeout,
+    /// Who asks is not known: the token is missing, or not valid here.
+    Unauthenticated,
     /// No store ever had this item, or the reservation has no line of it.
     UnknownItem,
     /// Nothing is known here of this reservation, or nothing is kept for it any more.
@@ -82,6 +86,8 @@ impl ErrorCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MalformedBody => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownItem | Self::UnknownReservation | Self::UnknownStore => {
                 StatusCode::NOT_FOUND
             }
@@ -126,6 +132,7 @@ impl ErrorCode {
             Self::BodyTooLarge
             | Self::CertificateRequired
             | Self::CommandIdReused
+            | Self::Forbidden
             | Self::HeadersTooLarge
             | Self::HistoryGone
             | Self::InsufficientStock
@@ -140,6 +147,7 @@ impl ErrorCode {
             | Self::ReservationRejected
             | Self::ReservationState
             | Self::Timeout
+            | Self::Unauthenticated
             | Self::UnknownItem
             | Self::UnknownReservation
             | Self::UnknownStore
@@ -157,6 +165,7 @@ impl ErrorCode {
             Self::BodyTooSlow => "The body came too slowly",
             Self::CertificateRequired => "A certificate is required",
             Self::CommandIdReused => "The command id was used with another body",
+            Self::Forbidden => "The token does not allow it",
             Self::HeadersTooLarge => "The headers are too large",
             Self::HistoryGone => "It is not kept any more",
             Self::InsufficientStock => "Not enough stock",
@@ -176,6 +185,7 @@ impl ErrorCode {
             Self::ShuttingDown => "The service is stopping",
             Self::StorageFull => "The disk is full",
             Self::Timeout => "It took too long",
+            Self::Unauthenticated => "Who asks is not known",
             Self::UnknownItem => "No such item",
             Self::UnknownReservation => "Nothing is kept for this reservation",
             Self::UnknownStore => "No such store",

@@ -84,6 +84,7 @@ struct StoreAvailability {
 /// What may be offered of many items at once.
 #[utoipa::path(
     get, path = "/api/query/availability", tag = "queries", params(AvailabilityQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "Each item; one never seen counts as 0.", body = Availability),
         (status = "4XX", description = "A bad query, or no such store.", body = Problem),

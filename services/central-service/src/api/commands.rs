@@ -95,6 +95,7 @@ fn verdict(
         ("If-Match" = Option<String>, Header, description = "As `expectedVersion`, quoted."),
         ("Prefer" = Option<String>, Header, description = "`wait=5`: seconds to wait for the verdict."),
     ),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "The store has done it.", body = Accepted),
         (status = 202, description = "On its way; `Location` tells the verdict.", body = CommandView),
@@ -118,6 +119,7 @@ pub(super) async fn replace(
         ("If-Match" = Option<String>, Header, description = "As `expectedVersion`, quoted."),
         ("Prefer" = Option<String>, Header, description = "`wait=5`: seconds to wait for the verdict."),
     ),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "The store has done it.", body = Accepted),
         (status = 202, description = "On its way; `Location` tells the verdict.", body = CommandView),
@@ -137,6 +139,7 @@ pub(super) async fn adjust(
 #[utoipa::path(
     get, path = "/api/commands/{commandId}", tag = "commands",
     params(("commandId" = String, Path)),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "As it stands.", body = CommandView),
         (status = "4XX", description = "No such command.", body = Problem),

@@ -109,6 +109,7 @@ pub(super) struct Changes {
 /// The changes of the stream, page by page.
 #[utoipa::path(
     get, path = "/api/events", tag = "changes", params(EventsQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "A page.", body = Changes),
         (status = 410, description = "The id is not kept any more, or of another life.", body = Problem),

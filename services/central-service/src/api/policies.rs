@@ -73,6 +73,7 @@ pub(super) struct Policies {
 /// All safety stock policies.
 #[utoipa::path(
     get, path = "/api/policies/safety-stock", tag = "policies",
+    security(("bearer" = ["admin"])),
     responses((status = 200, description = "All of them, the most general first.", body = Policies))
 )]
 pub(super) async fn safety_stocks(Ctx(state): Ctx<State>) -> Json<Policies> {
@@ -96,6 +97,7 @@ pub(super) struct SafetyStockBody {
 #[utoipa::path(
     put, path = "/api/policies/safety-stock", tag = "policies", request_body = SafetyStockBody,
     params(ScopeQuery),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "On disk, and in force.", body = PolicyView),
         (status = "4XX", description = "Refused; nothing was done.", body = Problem),
@@ -116,6 +118,7 @@ pub(super) async fn set(
 /// Take a policy back; the next more general one is in force then.
 #[utoipa::path(
     delete, path = "/api/policies/safety-stock", tag = "policies", params(ScopeQuery),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "On disk, and no longer in force.", body = PolicyView),
         (status = 404, description = "There is no policy of exactly this scope.", body = Problem),

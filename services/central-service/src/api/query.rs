@@ -90,6 +90,7 @@ pub(super) struct Global {
 #[utoipa::path(
     get, path = "/api/query/inventory/global/{sku}", tag = "queries",
     params(("sku" = String, Path), AsOfTimeQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The item; one never seen counts as 0.",
          body = NowOrThen<Global, GlobalThen>),
@@ -135,6 +136,7 @@ pub(super) async fn global(
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}/{sku}", tag = "queries",
     params(("storeId" = String, Path), ("sku" = String, Path), AsOfQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The item; one never seen counts as 0.",
          body = NowOrThen<Item, ItemThen>),
@@ -183,6 +185,7 @@ pub(super) struct Items {
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}", tag = "queries",
     params(("storeId" = String, Path), ItemsQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "A page.", body = Items),
         (status = "4XX", description = "No such store, or a bad query.", body = Problem),

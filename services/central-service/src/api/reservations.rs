@@ -24,6 +24,7 @@ use crate::ledger::{Answer, Ask};
 #[utoipa::path(
     get, path = "/api/reservations/{reservationId}", tag = "reservations",
     params(("reservationId" = String, Path)),
+    security(("bearer" = ["reservations:write"]), ("bearer" = ["staff"])),
     responses(
         (status = 200, description = "As it stands.", body = ReservationView),
         (status = "4XX", description = "Unknown, or another centre's.", body = Problem),
@@ -77,6 +78,7 @@ pub(super) struct Reservations {
 /// Reservations of this centre, by order or by state.
 #[utoipa::path(
     get, path = "/api/reservations", tag = "reservations", params(ReservationsQuery),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "A page.", body = Reservations),
         (status = "4XX", description = "A bad query.", body = Problem),
@@ -119,6 +121,7 @@ pub(super) struct FulfilBody {
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat changes nothing."),
         ("Prefer" = Option<String>, Header, description = "`wait=2`: seconds to wait for the stores."),
     ),
+    security(("bearer" = ["reservations:write"]), ("bearer" = ["staff"])),
     responses(
         (status = 200, description = "The stores have handed over.", body = ReservationView),
         (status = 202, description = "The stores are told.", body = ReservationView),
@@ -167,6 +170,7 @@ pub(super) async fn fulfil(
 #[utoipa::path(
     post, path = "/api/reservations/{reservationId}/cancel", tag = "reservations",
     params(("reservationId" = String, Path)),
+    security(("bearer" = ["reservations:write"]), ("bearer" = ["staff"])),
     responses(
         (status = 200, description = "Released; the stores are told.", body = ReservationView),
         (status = 409, description = "It was handed over or never kept; `state` tells.", body = Problem),

@@ -80,6 +80,7 @@ struct LineBody {
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat gets the same reservation."),
         ("Prefer" = Option<String>, Header, description = "`wait=2`: seconds to wait for the stores."),
     ),
+    security(("bearer" = ["reservations:write"])),
     responses(
         (status = 201, description = "Confirmed by the stores.", body = ReservationView),
         (status = 202, description = "Taken, and on disk; the stores have not answered yet.", body = ReservationView),

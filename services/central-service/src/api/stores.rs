@@ -108,6 +108,7 @@ impl From<Option<&Selling>> for SellingView {
 /// All stores with their freshness.
 #[utoipa::path(
     get, path = "/api/stores", tag = "stores",
+    security(("bearer" = ["stock:read"])),
     responses((status = 200, description = "All stores.", body = Stores))
 )]
 pub(super) async fn stores(Ctx(state): Ctx<State>) -> Json<Stores> {
@@ -118,6 +119,7 @@ pub(super) async fn stores(Ctx(state): Ctx<State>) -> Json<Stores> {
 /// One store with its freshness.
 #[utoipa::path(
     get, path = "/api/stores/{storeId}", tag = "stores", params(("storeId" = String, Path)),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The store.", body = Store),
         (status = "4XX", description = "No such store.", body = Problem),
@@ -146,6 +148,7 @@ pub(super) struct SellingBody {
 #[utoipa::path(
     put, path = "/api/stores/{storeId}/selling", tag = "stores", request_body = SellingBody,
     params(("storeId" = String, Path)),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "On disk, and in force.", body = SellingView),
         (status = "4XX", description = "Refused; nothing was done.", body = Problem),

@@ -99,6 +99,7 @@ pub(super) struct StreamQuery {
         StreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "Behind this id."),
     ),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The stream.", body = String, content_type = "text/event-stream"),
         (status = "4XX", description = "A bad id or query.", body = Problem),
