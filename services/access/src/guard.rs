@@ -1,5 +1,6 @@
 //! The guard in front of every route: nothing is served that its rule does not allow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use service_kit::metrics::Common;
-use service_kit::server::{self, Listener};
+use service_kit::server::{self, ClientIdentity, Listener};
 use service_kit::{ErrorCode, Problem, http};
 use shared_events::StoreId;
 use tokio_util::sync::CancellationToken;
@@ -161,12 +162,33 @@ async fn guarded(State(gate): State<Arc<Gate>>, request: Request, next: Next) ->
 impl Gate {
     async fn admit(&self, parts: &mut Parts, path: &str) -> Result<Principal, Box<Response>> {
         let rule = self.rule(&parts.method, path)?;
+        let Rule::OneOf(scopes) = rule else {
+            // Where nobody is asked, everybody is the same.
+            let asked = self.tokens.is_some();
+            return Ok(if asked { Principal::nobody() } else { Principal::unnamed() });
+        };
+        let mut principal = self.named(parts, scopes).await?;
+        if let Some(store) = parts.extensions.get::<ClientIdentity>().and_then(ClientIdentity::store)
+        {
+            principal.narrow(store).map_err(|problem| Box::new(problem.into_response()))?;
+        }
+        if let Some(home) = &self.home
+            && !principal.stores.include(home)
+        {
+            return Err(Box::new(not_its_store().into_response()));
+        }
+        self.require_named_store(parts, &principal).await?;
+        Ok(principal)
+    }
+
+    /// Who the caller is by its token, where that is asked.
+    async fn named(
+        &self,
+        parts: &Parts,
+        scopes: &BTreeSet<Scope>,
+    ) -> Result<Principal, Box<Response>> {
         let Some(tokens) = &self.tokens else {
             return Ok(Principal::unnamed());
-        };
-        let scopes = match rule {
-            Rule::Public => return Ok(Principal::nobody()),
-            Rule::OneOf(scopes) => scopes,
         };
         let token = bearer(&parts.headers)?;
         let principal = tokens.principal(token).await.map_err(|untrusted| {
@@ -176,12 +198,6 @@ impl Gate {
         if !scopes.iter().any(|scope| principal.may(*scope)) {
             return Err(lacking(scopes.iter().copied()));
         }
-        if let Some(home) = &self.home
-            && !principal.stores.include(home)
-        {
-            return Err(Box::new(not_its_store().into_response()));
-        }
-        self.require_named_store(parts, &principal).await?;
         Ok(principal)
     }
 

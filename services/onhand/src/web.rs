@@ -1,9 +1,10 @@
 //! Asking services over HTTP.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::{Client, Url};
+use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -16,8 +17,9 @@ const PAGE: &str = "1000";
 /// Parses the address of a service.
 pub(crate) fn base(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
-    if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("expected http://HOST:PORT, got {text:?}"));
+    let known = matches!(url.scheme(), "http" | "https");
+    if !known || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("expected http://HOST:PORT or https://HOST:PORT, got {text:?}"));
     }
     Ok(url)
 }
@@ -31,13 +33,33 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// The client all services are asked with.
-pub(crate) fn client(give_up_after: Duration) -> anyhow::Result<Client> {
-    Client::builder()
-        .connect_timeout(CONNECT_WITHIN)
-        .timeout(ANSWER_WITHIN.min(give_up_after))
-        .build()
-        .context("make an HTTP client")
+/// Whose certificates are believed.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Trust {
+    /// Believe services whose certificates are from these authorities, in PEM, and no others; the
+    /// system's authorities without it.
+    #[arg(long, env = "ONHAND_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Trust {
+    /// The client all services are asked with.
+    pub(crate) fn client(&self, give_up_after: Duration) -> anyhow::Result<Client> {
+        let client = || {
+            Client::builder()
+                .connect_timeout(CONNECT_WITHIN)
+                .timeout(ANSWER_WITHIN.min(give_up_after))
+        };
+        let Some(file) = &self.ca_file else {
+            // A system without authorities, as small images are, can still speak plain HTTP.
+            let built = client().build().or_else(|_none| client().tls_certs_only([]).build());
+            return built.context("make an HTTP client");
+        };
+        let pem = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        let authorities = Certificate::from_pem_bundle(&pem)
+            .with_context(|| format!("{} has no certificates", file.display()))?;
+        client().tls_certs_only(authorities).build().context("make an HTTP client")
+    }
 }
 
 /// An error with its causes: the HTTP client keeps the interesting part inside.

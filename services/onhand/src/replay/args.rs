@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use super::client::{self, Target};
 use super::sale::OnShortfall;
-use crate::web;
+use crate::web::{self, Trust};
 
 const EXAMPLE: &str = "\
 Example: a year of receipts into two stores, proved item by item at the centre
@@ -101,6 +101,8 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     pub(super) prove_within: u64,
+    #[command(flatten)]
+    pub(super) trust: Trust,
 }
 
 /// Where levels to begin with come from.
