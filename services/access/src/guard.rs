@@ -19,6 +19,7 @@ use tower_http::cors::CorsLayer;
 use tracing::debug;
 
 use crate::principal::{Principal, Scope, not_its_store};
+use crate::rate::Rate;
 use crate::rules::{Rule, Rules};
 use crate::tokens::{Tokens, Untrusted};
 
@@ -41,6 +42,8 @@ pub struct Access {
     pub protect_docs: bool,
     /// Whether operations for operators have a listener of their own, and are nowhere else.
     pub admin_apart: bool,
+    /// How often a subject may ask; as often as it likes without.
+    pub rate: Option<Rate>,
 }
 
 /// A service's interface, guarded.
@@ -90,6 +93,7 @@ struct Gate {
     home: Option<StoreId>,
     door: Door,
     docs: Rule,
+    rate: Option<Rate>,
 }
 
 impl Access {
@@ -108,6 +112,7 @@ impl Access {
                 home: home.cloned(),
                 door,
                 docs: docs.clone(),
+                rate: self.rate.clone(),
             };
             let guarded = router.clone().layer(from_fn_with_state(Arc::new(gate), guarded));
             if self.origins.is_empty() { guarded } else { guarded.layer(self.cors()) }
@@ -168,7 +173,8 @@ impl Gate {
             return Ok(if asked { Principal::nobody() } else { Principal::unnamed() });
         };
         let mut principal = self.named(parts, scopes).await?;
-        if let Some(store) = parts.extensions.get::<ClientIdentity>().and_then(ClientIdentity::store)
+        if let Some(store) =
+            parts.extensions.get::<ClientIdentity>().and_then(ClientIdentity::store)
         {
             principal.narrow(store).map_err(|problem| Box::new(problem.into_response()))?;
         }
@@ -197,6 +203,9 @@ impl Gate {
         })?;
         if !scopes.iter().any(|scope| principal.may(*scope)) {
             return Err(lacking(scopes.iter().copied()));
+        }
+        if let (Some(rate), Some(subject)) = (&self.rate, &principal.subject) {
+            rate.admit(subject, &parts.extensions).map_err(Box::new)?;
         }
         Ok(principal)
     }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, clock};
 use shared_events::{StoreId, Subject};
+
+use crate::tokens::LEEWAY_SECONDS;
 
 /// What a token allows. None implies another: a token says all it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,6 +107,15 @@ impl Principal {
     #[must_use]
     pub fn nobody() -> Self {
         Self { subject: None, scopes: BTreeSet::new(), stores: Stores::All, until: None }
+    }
+
+    /// How long its token is still valid; without end where there is none.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        let now = clock::unix_millis().unsigned_abs();
+        let left = |until: u64| until.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000);
+        self.until
+            .map_or(Duration::MAX, |until| Duration::from_millis(left(until).saturating_sub(now)))
     }
 
     /// Whether it may.

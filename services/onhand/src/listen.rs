@@ -10,6 +10,7 @@ use service_kit::server::{
 
 /// How a service is served.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Serving")]
 pub(crate) struct Serving {
     /// Serve HTTPS with this certificate and those between it and its authority, in PEM. Read again when
     /// the file changes.
@@ -54,10 +55,11 @@ fn count(most: u32) -> impl clap::builder::TypedValueParser<Value = usize> {
 
 impl Serving {
     /// Reads the certificates and opens the socket.
-    pub(crate) async fn listen(self, address: SocketAddr) -> anyhow::Result<Listener> {
-        let tls = match (self.tls_cert, self.tls_key) {
+    pub(crate) async fn listen(&self, address: SocketAddr) -> anyhow::Result<Listener> {
+        let tls = match (self.tls_cert.clone(), self.tls_key.clone()) {
             (Some(cert), Some(key)) => {
-                Some(Tls::load(TlsFiles { cert, key, client_ca: self.tls_client_ca })?)
+                let client_ca = self.tls_client_ca.clone();
+                Some(Tls::load(TlsFiles { cert, key, client_ca })?)
             }
             _ => None,
         };

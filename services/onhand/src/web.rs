@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,20 +34,25 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// Whose certificates are believed.
+/// Who calls services, and whom it believes.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Trust {
+pub(crate) struct Caller {
+    /// File with the token to call services with; `onhand token` makes one.
+    #[arg(long, env = "ONHAND_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Believe services whose certificates are from these authorities, in PEM, and no others; the
     /// system's authorities without it.
     #[arg(long, env = "ONHAND_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
 
-impl Trust {
+impl Caller {
     /// The client all services are asked with.
     pub(crate) fn client(&self, give_up_after: Duration) -> anyhow::Result<Client> {
+        let headers = self.headers()?;
         let client = || {
             Client::builder()
+                .default_headers(headers.clone())
                 .connect_timeout(CONNECT_WITHIN)
                 .timeout(ANSWER_WITHIN.min(give_up_after))
         };
@@ -59,6 +65,22 @@ impl Trust {
         let authorities = Certificate::from_pem_bundle(&pem)
             .with_context(|| format!("{} has no certificates", file.display()))?;
         client().tls_certs_only(authorities).build().context("make an HTTP client")
+    }
+
+    /// As a header of every request.
+    fn headers(&self) -> anyhow::Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        if let Some(file) = &self.token_file {
+            let token = std::fs::read_to_string(file)
+                .with_context(|| format!("read the token in {}", file.display()))?;
+            let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+            let mut value = value.map_err(|_quotes_the_token| {
+                anyhow::anyhow!("{} has something else than a token in it", file.display())
+            })?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(headers)
     }
 }
 

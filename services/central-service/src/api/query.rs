@@ -1,6 +1,7 @@
 //! Stock of one item: everywhere, in one store, and a whole store page by page.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use access::Principal;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
 use service_kit::Problem;
@@ -100,9 +101,12 @@ pub(super) struct Global {
 )]
 pub(super) async fn global(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(sku): Path<Sku>,
     Query(query): Query<AsOfTimeQuery>,
 ) -> Result<Dated<NowOrThen<Global, GlobalThen>>, Problem> {
+    // A sum over some stores under the name of the sum over all would be believed to be that.
+    principal.require_all_stores("ask /api/query/availability, or a store's own level")?;
     if let Some(time) = query.time()? {
         let then = NowOrThen::Then(as_of::global(&state, sku, time).await?);
         return Ok(Dated::new(&state, None, then));

@@ -1,5 +1,6 @@
 //! The stores the centre knows, and the operator's switch of each.
 
+use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
@@ -111,9 +112,10 @@ impl From<Option<&Selling>> for SellingView {
     security(("bearer" = ["stock:read"])),
     responses((status = 200, description = "All stores.", body = Stores))
 )]
-pub(super) async fn stores(Ctx(state): Ctx<State>) -> Json<Stores> {
+pub(super) async fn stores(Ctx(state): Ctx<State>, principal: Principal) -> Json<Stores> {
     let seen = state.model.stores();
-    Json(Stores { stores: seen.iter().map(|seen| Store::new(&state, seen)).collect() })
+    let seen = seen.iter().filter(|seen| principal.stores.include(&seen.view.id));
+    Json(Stores { stores: seen.map(|seen| Store::new(&state, seen)).collect() })
 }
 
 /// One store with its freshness.

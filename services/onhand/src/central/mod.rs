@@ -16,9 +16,9 @@ use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::access;
 use crate::cli::{self, Broker};
 use crate::listen::Serving;
-use crate::output;
 
 /// Run the centre. Its database is disposable: delete it, and it is built anew from the topics.
 #[derive(Debug, Clone, clap::Args)]
@@ -35,6 +35,8 @@ pub(crate) struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     serving: Serving,
+    #[command(flatten)]
+    access: access::Args,
     #[command(flatten)]
     pub(crate) centre: Centre,
 }
@@ -207,21 +209,23 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 }
 
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let Args { listen, serving, centre } = args;
+    let Args { listen, serving, access, centre } = args;
     let (log, kafka) = (centre.broker.log(), centre.broker.kafka.clone());
     let config = match centre.config() {
         Ok(config) => config,
-        Err(wrong) => return Ok(makes_no_sense(&wrong)),
+        Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "central")),
     };
-    let app = App::build(config, log)?;
+    if let Err(wrong) = access.check(listen) {
+        return Ok(cli::makes_no_sense(&wrong, "central"));
+    }
+    let admin = access.admin_listen();
+    let mut app = App::build(config, log)?.guarded(access.open().await?);
     let listener = serving.listen(listen).await?;
+    if let Some(admin) = admin {
+        app = app.with_admin(serving.listen(admin).await?);
+    }
     info!(address = %listener.local_addr()?, %kafka, "centre is open");
     app.run(listener, stop).await?;
     info!("centre is closed");
     Ok(ExitCode::SUCCESS)
-}
-
-fn makes_no_sense(wrong: &str) -> ExitCode {
-    output::error(&format!("{wrong} (see `onhand central --help`)"));
-    ExitCode::from(cli::USAGE)
 }

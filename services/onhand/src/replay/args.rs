@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use super::client::{self, Target};
 use super::sale::OnShortfall;
-use crate::web::{self, Trust};
+use crate::web::{self, Caller};
 
 const EXAMPLE: &str = "\
 Example: a year of receipts into two stores, proved item by item at the centre
@@ -102,7 +102,7 @@ pub(crate) struct Args {
     )]
     pub(super) prove_within: u64,
     #[command(flatten)]
-    pub(super) trust: Trust,
+    pub(super) caller: Caller,
 }
 
 /// Where levels to begin with come from.

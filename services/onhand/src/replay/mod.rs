@@ -82,7 +82,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         return Ok(ExitCode::from(INTERRUPTED_EXIT));
     };
     // 3. Send.
-    let client = args.trust.client(Duration::from_secs(args.give_up_after))?;
+    let client = args.caller.client(Duration::from_secs(args.give_up_after))?;
     let started = Instant::now();
     let rejects = Rejects::new(rejects_path(&args), header)?;
     let (shared, outcomes, kept) =

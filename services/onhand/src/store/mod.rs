@@ -15,6 +15,7 @@ use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::access;
 use crate::cli::{self, Broker};
 use crate::listen::Serving;
 
@@ -69,6 +70,8 @@ pub(crate) struct Args {
     release_grace_ms: u64,
     #[command(flatten)]
     serving: Serving,
+    #[command(flatten)]
+    access: access::Args,
     #[command(flatten)]
     witness: Witness,
     #[command(flatten)]
@@ -174,8 +177,15 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
         release_grace: Duration::from_millis(args.release_grace_ms),
     };
     let store = config.store.clone();
-    let app = App::build(config, args.broker.log())?;
+    if let Err(wrong) = args.access.check(args.listen) {
+        return Ok(cli::makes_no_sense(&wrong, "store"));
+    }
+    let admin = args.access.admin_listen();
+    let mut app = App::build(config, args.broker.log())?.guarded(args.access.open().await?);
     let listener = args.serving.listen(args.listen).await?;
+    if let Some(admin) = admin {
+        app = app.with_admin(args.serving.listen(admin).await?);
+    }
     info!(%store, address = %listener.local_addr()?, kafka = %args.broker.kafka, "store is open");
     app.run(listener, stop).await?;
     info!(%store, "store is closed");

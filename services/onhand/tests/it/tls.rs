@@ -95,8 +95,7 @@ impl Shop {
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let asking = client(authority, None);
-        let service =
-            Service::start_behind(&args, &asking, port, &folder.path().join("log")).await;
+        let service = Service::start_behind(&args, &asking, port, &folder.path().join("log")).await;
         let url = format!("https://127.0.0.1:{port}");
         let ready = format!("{url}/readyz");
         eventually("the store is ready", async || {
@@ -185,7 +184,8 @@ async fn the_programs_own_clients_believe_the_authorities_they_are_given() {
     let authority = Authority::new();
     let shop = Shop::start(&authority, &authority.service(), None).await;
     let sales = shop.folder.path().join("sales.csv");
-    std::fs::write(&sales, "timestamp,storeId,sku,quantity\n2026-11-21T09:30:00Z,A,X,-3\n").unwrap();
+    std::fs::write(&sales, "timestamp,storeId,sku,quantity\n2026-11-21T09:30:00Z,A,X,-3\n")
+        .unwrap();
     let store = format!("A={}", shop.url);
     let replay = |more: &[&str]| {
         let args = ["replay", sales.to_str().unwrap(), "--store", &store, "--give-up-after", "2"];

@@ -49,6 +49,7 @@ impl Gate {
             }
             Ok(permit) => {
                 head.extensions.insert(self.peer);
+                head.extensions.insert(self.counts.clone());
                 if let Some(identity) = &self.identity {
                     head.extensions.insert(identity.clone());
                 }
@@ -93,6 +94,7 @@ fn refusal(reason: Reason) -> Problem {
             ErrorCode::HeadersTooLarge,
             format!("headers have at most {MAX_HEADER_BYTES} bytes together"),
         ),
+        // Judged behind the guard, which knows who asks.
         Reason::Rate => Problem::new(ErrorCode::RateLimited, "too many requests; nothing was done"),
         Reason::Read => Problem::new(
             ErrorCode::Overloaded,

@@ -82,8 +82,7 @@ async fn http_2_floods_are_cut_off_while_others_are_served() {
     let mut stream = speak(&target).await;
     stream.write_all(&frame(HEADERS, END_STREAM, 1, &request(GET, "/livez"))).await.unwrap();
     let more: Vec<u8> = [0, 1, b'a', 1, b'b'].repeat(2_000);
-    let continued =
-        tokio::spawn(flood(stream, move |_number| frame(CONTINUATION, 0, 1, &more)));
+    let continued = tokio::spawn(flood(stream, move |_number| frame(CONTINUATION, 0, 1, &more)));
     served_meanwhile(before, target.wait().await);
     assert!(continued.await.unwrap(), "a head has no end");
 

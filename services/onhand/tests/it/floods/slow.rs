@@ -64,7 +64,11 @@ async fn a_head_that_is_too_large_gets_its_own_problem_and_one_that_has_no_end_i
     let folder = tempfile::tempdir().unwrap();
     let target = Target::start(folder.path(), &[]).await;
     for (request, status, code) in [
-        (format!("GET /livez?{} HTTP/1.1\r\nhost: x\r\n", "a".repeat(9_000)), "414", "url_too_long"),
+        (
+            format!("GET /livez?{} HTTP/1.1\r\nhost: x\r\n", "a".repeat(9_000)),
+            "414",
+            "url_too_long",
+        ),
         (
             format!("GET /livez HTTP/1.1\r\nhost: x\r\nx: {}\r\n", "a".repeat(17_000)),
             "431",
