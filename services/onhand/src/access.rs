@@ -20,6 +20,7 @@ pub(crate) const OURS: &str = "onhand";
 /// Who may call. Without keys nobody is asked, and only this machine can be served.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Access")]
+#[group(id = "access")]
 pub(crate) struct Args {
     /// File of keys for tokens that `onhand token` makes (HS256); `onhand key` makes one.
     #[arg(long, env = "ONHAND_TOKEN_KEYS", value_name = "FILE")]

@@ -10,7 +10,6 @@ use service_kit::server::{
 
 /// How a service is served.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Serving")]
 pub(crate) struct Serving {
     /// Serve HTTPS with this certificate and those between it and its authority, in PEM. Read again when
     /// the file changes.

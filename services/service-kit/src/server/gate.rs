@@ -73,7 +73,8 @@ impl Gate {
         if headers.sum::<usize>() > MAX_HEADER_BYTES {
             return Err(Reason::Headers);
         }
-        if self.certificates && self.identity.is_none() && class != Class::Probe {
+        let health = matches!(head.uri.path(), "/livez" | "/readyz");
+        if self.certificates && self.identity.is_none() && !health {
             return Err(Reason::Certificate);
         }
         self.load.admit(class, body_bytes(&head.headers, empty))
