@@ -1,5 +1,6 @@
 //! The guard in front of every route: nothing is served that its rule does not allow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,17 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use service_kit::watched::Requests;
+use service_kit::metrics::Common;
+use service_kit::server::{self, ClientIdentity, Listener};
 use service_kit::{ErrorCode, Problem, http};
 use shared_events::StoreId;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 use tracing::debug;
 
 use crate::audit::{AuditLog, Watch};
 use crate::principal::{Principal, Scope, not_its_store};
+use crate::rate::Rate;
 use crate::rules::{Rule, Rules};
 use crate::tokens::{Tokens, Untrusted};
 
@@ -43,6 +45,8 @@ pub struct Access {
     pub admin_apart: bool,
     /// Where it is written down what operators do.
     pub audit: Option<Arc<AuditLog>>,
+    /// How often a subject may ask; as often as it likes without.
+    pub rate: Option<Rate>,
 }
 
 /// A service's interface, guarded.
@@ -61,16 +65,16 @@ impl Doors {
     /// When a listener fails.
     pub async fn serve(
         self,
-        main: TcpListener,
-        admin: Option<TcpListener>,
-        requests: &Requests,
+        main: Listener,
+        admin: Option<Listener>,
+        common: &Common,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let served = http::serve(main, self.main, requests, stop.clone());
+        let served = server::serve(main, self.main, common, stop.clone());
         match admin.zip(self.admin) {
             None => served.await,
             Some((listener, router)) => {
-                let operators = http::serve(listener, router, requests, stop);
+                let operators = server::serve(listener, router, common, stop);
                 tokio::try_join!(served, operators).map(|((), ())| ())
             }
         }
@@ -93,6 +97,7 @@ struct Gate {
     door: Door,
     docs: Rule,
     audit: Option<Arc<AuditLog>>,
+    rate: Option<Rate>,
 }
 
 impl Access {
@@ -112,6 +117,7 @@ impl Access {
                 door,
                 docs: docs.clone(),
                 audit: self.audit.clone(),
+                rate: self.rate.clone(),
             };
             let guarded = router.clone().layer(from_fn_with_state(Arc::new(gate), guarded));
             if self.origins.is_empty() { guarded } else { guarded.layer(self.cors()) }
@@ -179,12 +185,34 @@ impl Gate {
 
     async fn admit(&self, parts: &mut Parts, path: &str) -> Result<Principal, Box<Response>> {
         let rule = self.rule(&parts.method, path)?;
+        let Rule::OneOf(scopes) = rule else {
+            // Where nobody is asked, everybody is the same.
+            let asked = self.tokens.is_some();
+            return Ok(if asked { Principal::nobody() } else { Principal::unnamed() });
+        };
+        let mut principal = self.named(parts, scopes).await?;
+        if let Some(store) =
+            parts.extensions.get::<ClientIdentity>().and_then(ClientIdentity::store)
+        {
+            principal.narrow(store).map_err(|problem| Box::new(problem.into_response()))?;
+        }
+        if let Some(home) = &self.home
+            && !principal.stores.include(home)
+        {
+            return Err(Box::new(not_its_store().into_response()));
+        }
+        self.require_named_store(parts, &principal).await?;
+        Ok(principal)
+    }
+
+    /// Who the caller is by its token, where that is asked.
+    async fn named(
+        &self,
+        parts: &Parts,
+        scopes: &BTreeSet<Scope>,
+    ) -> Result<Principal, Box<Response>> {
         let Some(tokens) = &self.tokens else {
             return Ok(Principal::unnamed());
-        };
-        let scopes = match rule {
-            Rule::Public => return Ok(Principal::nobody()),
-            Rule::OneOf(scopes) => scopes,
         };
         let token = bearer(&parts.headers)?;
         let principal = tokens.principal(token).await.map_err(|untrusted| {
@@ -194,12 +222,9 @@ impl Gate {
         if !scopes.iter().any(|scope| principal.may(*scope)) {
             return Err(lacking(scopes.iter().copied()));
         }
-        if let Some(home) = &self.home
-            && !principal.stores.include(home)
-        {
-            return Err(Box::new(not_its_store().into_response()));
+        if let (Some(rate), Some(subject)) = (&self.rate, &principal.subject) {
+            rate.admit(subject, &parts.extensions).map_err(Box::new)?;
         }
-        self.require_named_store(parts, &principal).await?;
         Ok(principal)
     }
 

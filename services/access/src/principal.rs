@@ -128,7 +128,7 @@ impl Principal {
 /// The answer to a token of other stores; the same for a store that exists and one that does not.
 #[must_use]
 pub fn not_its_store() -> Problem {
-    Problem::new(ErrorCode::Forbidden, "the token is bound to other stores")
+    Problem::new(ErrorCode::Forbidden, "token or certificate are bound to other stores")
 }
 
 impl Principal {
@@ -138,6 +138,17 @@ impl Principal {
     /// [`ErrorCode::Forbidden`].
     pub fn require_store(&self, store: &StoreId) -> Result<(), Problem> {
         if self.stores.include(store) { Ok(()) } else { Err(not_its_store()) }
+    }
+
+    /// Leaves it one store: its certificate is that store's, whatever its token says.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forbidden`] when that is none of its stores.
+    pub fn narrow(&mut self, store: &str) -> Result<(), Problem> {
+        let store = StoreId::parse(store).map_err(|_invalid| not_its_store())?;
+        self.require_store(&store)?;
+        self.stores = Stores::Only([store].into());
+        Ok(())
     }
 
     /// Refuses what is about every store, when it is bound to some.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use access::Access;
 use axum::Router;
 use event_log::EventLog;
-use service_kit::{threads::Threads, watched::Requests};
+use service_kit::server::Listener;
+use service_kit::threads::Threads;
 use shared_events::topic::Topics;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -42,8 +42,8 @@ pub struct App {
     model: Arc<ReadModel>,
     api: api::State,
     access: Access,
-    admin: Option<TcpListener>,
-    requests: Requests,
+    admin: Option<Listener>,
+    metrics: Arc<Metrics>,
     /// Ends what would go on for ever: streams.
     closing: CancellationToken,
 }
@@ -96,13 +96,12 @@ impl App {
         let outbound = [outbound(Lane::Commands, commands), outbound(Lane::Records, records)];
         let reader = Arc::new(Mutex::new(list_reader));
         let closing = CancellationToken::new();
-        let requests = metrics.common.requests.clone();
         let streams = Arc::new(Streams::new(feed, Limits::default(), closing.clone()));
         let api = api::State {
             model: Arc::clone(&model),
             ledger: handle.clone(),
             centre: config.ledger.centre,
-            metrics,
+            metrics: Arc::clone(&metrics),
             reader,
             streams,
         };
@@ -120,7 +119,7 @@ impl App {
             api,
             access: Access::default(),
             admin: None,
-            requests,
+            metrics,
             closing,
         })
     }
@@ -145,9 +144,9 @@ impl App {
 
     /// Serves what is for operators on a listener of its own, and nowhere else.
     #[must_use]
-    pub fn with_admin(mut self, listener: TcpListener) -> Self {
+    pub fn with_admin(mut self, listener: impl Into<Listener>) -> Self {
         self.access.admin_apart = true;
-        self.admin = Some(listener);
+        self.admin = Some(listener.into());
         self
     }
 
@@ -156,7 +155,11 @@ impl App {
     /// # Errors
     /// When a part ends that should not: the database failed, a topic is not as recorded, or the
     /// listener failed.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        listener: impl Into<Listener>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let Self {
             projector,
             batches,
@@ -169,7 +172,7 @@ impl App {
             api,
             access,
             admin,
-            requests,
+            metrics,
             closing,
             ..
         } = self;
@@ -191,7 +194,7 @@ impl App {
         let end_streams = closing.clone();
         let told = stop.clone();
         let served = tokio::select! {
-            served = doors.serve(listener, admin, &requests, stop) => served,
+            served = doors.serve(listener.into(), admin, &metrics.common, stop) => served,
             () = async move { told.cancelled().await; end_streams.cancel(); pending().await } => Ok(()),
             ended = threads.ended() => Err(ended),
         };

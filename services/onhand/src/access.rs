@@ -7,7 +7,7 @@ use std::sync::Arc;
 use access::audit::AuditLog;
 use access::jwks::{KeySet, Source};
 use access::start::{OPEN, require_keys_beyond_loopback};
-use access::{Access, Tokens};
+use access::{Access, Rate, Tokens};
 use anyhow::Context as _;
 use axum::http::HeaderValue;
 use service_kit::key_file::KeyFile;
@@ -52,6 +52,16 @@ pub(crate) struct Callers {
         value_parser = origin
     )]
     allow_origin: Vec<HeaderValue>,
+    /// Requests a second of one caller, by the subject of its token; twice as many at once. 0 asks for no
+    /// moderation.
+    #[arg(
+        long,
+        env = "ONHAND_MAX_RATE",
+        default_value_t = access::DEFAULT_MAX_RATE,
+        value_name = "REQUESTS",
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
+    )]
+    max_rate: u32,
     /// Ask for a token with `stock:read` before metrics are told.
     #[arg(long, env = "ONHAND_PROTECT_METRICS")]
     protect_metrics: bool,
@@ -106,6 +116,7 @@ impl Callers {
             protect_docs: self.protect_docs,
             admin_apart: false,
             audit: Some(Arc::new(audit)),
+            rate: Rate::per_second(self.max_rate),
         })
     }
 }

@@ -7,6 +7,7 @@ mod cli;
 mod dev;
 mod doctor;
 mod key;
+mod listen;
 mod output;
 mod progress;
 #[cfg(test)]

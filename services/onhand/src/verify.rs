@@ -14,7 +14,7 @@ use shared_events::{Epoch, Lineage, Sequence, Sku, StoreId};
 use store_service::journal;
 
 use crate::output;
-use crate::web::{self, below, get};
+use crate::web::{self, Caller, below, get};
 
 /// Walk a store's journal from the first event and check that every hash covers its event and the one
 /// before. Reads beside a running store.
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, env = "ONHAND_CENTRAL", value_name = "URL", value_parser = web::base)]
     central: Option<Url>,
     #[command(flatten)]
-    token: web::Token,
+    caller: Caller,
 }
 
 /// A journal that holds.
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Some(central) = &args.central else {
         return Ok(ExitCode::SUCCESS);
     };
-    let client = web::client(web::ANSWER_WITHIN, &args.token)?;
+    let client = args.caller.client(web::ANSWER_WITHIN)?;
     let all: Stores = get(&client, below(central, &["api", "stores"])).await?;
     let Some(known) = all.stores.into_iter().find(|known| known.store_id == *store) else {
         output::error(&format!("{central} knows nothing of store {store}"));

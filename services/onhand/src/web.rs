@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Url};
+use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -18,8 +18,9 @@ const PAGE: &str = "1000";
 /// Parses the address of a service.
 pub(crate) fn base(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
-    if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("expected http://HOST:PORT, got {text:?}"));
+    let known = matches!(url.scheme(), "http" | "https");
+    if !known || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("expected http://HOST:PORT or https://HOST:PORT, got {text:?}"));
     }
     Ok(url)
 }
@@ -33,15 +34,39 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// The token that services are asked with.
+/// Who calls services, and whom it believes.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Token {
+pub(crate) struct Caller {
     /// File with the token to call services with; `onhand token` makes one.
     #[arg(long, env = "ONHAND_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Believe services whose certificates are from these authorities, in PEM, and no others; the
+    /// system's authorities without it.
+    #[arg(long, env = "ONHAND_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
-impl Token {
+impl Caller {
+    /// The client all services are asked with.
+    pub(crate) fn client(&self, give_up_after: Duration) -> anyhow::Result<Client> {
+        let headers = self.headers()?;
+        let client = || {
+            Client::builder()
+                .default_headers(headers.clone())
+                .connect_timeout(CONNECT_WITHIN)
+                .timeout(ANSWER_WITHIN.min(give_up_after))
+        };
+        let Some(file) = &self.ca_file else {
+            // A system without authorities, as small images are, can still speak plain HTTP.
+            let built = client().build().or_else(|_none| client().tls_certs_only([]).build());
+            return built.context("make an HTTP client");
+        };
+        let pem = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        let authorities = Certificate::from_pem_bundle(&pem)
+            .with_context(|| format!("{} has no certificates", file.display()))?;
+        client().tls_certs_only(authorities).build().context("make an HTTP client")
+    }
+
     /// As a header of every request.
     fn headers(&self) -> anyhow::Result<HeaderMap> {
         let mut headers = HeaderMap::new();
@@ -57,16 +82,6 @@ impl Token {
         }
         Ok(headers)
     }
-}
-
-/// The client all services are asked with.
-pub(crate) fn client(give_up_after: Duration, token: &Token) -> anyhow::Result<Client> {
-    Client::builder()
-        .default_headers(token.headers()?)
-        .connect_timeout(CONNECT_WITHIN)
-        .timeout(ANSWER_WITHIN.min(give_up_after))
-        .build()
-        .context("make an HTTP client")
 }
 
 /// An error with its causes: the HTTP client keeps the interesting part inside.

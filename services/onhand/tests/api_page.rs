@@ -30,10 +30,13 @@ const METHODS: [&str; 5] = ["DELETE", "GET", "PATCH", "POST", "PUT"];
 const DESCRIPTION: [&str; 2] = ["/api/docs", "/api/openapi.json"];
 
 /// Every code; [`every_error_code_is_on_the_page_with_its_status`] fails when one is left out.
-const CODES: [ErrorCode; 28] = [
+const CODES: [ErrorCode; 33] = [
     ErrorCode::BodyTooLarge,
+    ErrorCode::BodyTooSlow,
+    ErrorCode::CertificateRequired,
     ErrorCode::CommandIdReused,
     ErrorCode::Forbidden,
+    ErrorCode::HeadersTooLarge,
     ErrorCode::HistoryGone,
     ErrorCode::InsufficientStock,
     ErrorCode::Internal,
@@ -46,6 +49,7 @@ const CODES: [ErrorCode; 28] = [
     ErrorCode::OutcomeUnknown,
     ErrorCode::Overloaded,
     ErrorCode::PreconditionFailed,
+    ErrorCode::RateLimited,
     ErrorCode::ReservationRejected,
     ErrorCode::ReservationState,
     ErrorCode::ShuttingDown,
@@ -56,6 +60,7 @@ const CODES: [ErrorCode; 28] = [
     ErrorCode::UnknownReservation,
     ErrorCode::UnknownStore,
     ErrorCode::UnsupportedMediaType,
+    ErrorCode::UrlTooLong,
     ErrorCode::VersionConflict,
     ErrorCode::WrongCentre,
     ErrorCode::WrongStore,

@@ -1,5 +1,7 @@
 //! Strict reading of requests: what is not understood completely is refused with the reason.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -11,6 +13,9 @@ use crate::problem::{ErrorCode, Problem};
 
 /// Largest body any route reads, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Longest time a body may take to come: the largest one, on a line of 500 kbit/s.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
 
 /// A JSON body of a known shape.
 #[derive(Debug, Clone)]
@@ -52,7 +57,12 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Bytes::from_request(request, state).await {
+        let whole = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state));
+        let Ok(whole) = whole.await else {
+            let detail = format!("a body is here within {BODY_WITHIN:?}; nothing was done");
+            return Err(Problem::new(ErrorCode::BodyTooSlow, detail));
+        };
+        match whole {
             Ok(bytes) => Ok(Self(bytes)),
             Err(BytesRejection::FailedToBufferBody(failure))
                 if failure.status() == ErrorCode::BodyTooLarge.status() =>

@@ -1,7 +1,6 @@
-//! Serving a router with the bounds every route has.
+//! What every router answers alike, and where it is to be heard.
 
 use std::any::Any;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -9,18 +8,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{debug, error, warn};
+use tracing::error;
 
 use crate::extract::MAX_BODY_BYTES;
 use crate::problem::{ErrorCode, Problem};
 use crate::watched::{Requests, watched};
-
-/// Longest time open requests get to finish after a stop was asked for.
-const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Adds what every service answers alike: bounds, unknown paths and methods, defects. Each request is
 /// counted, and traced where traces are wanted.
@@ -91,32 +85,4 @@ pub async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> 
     TcpListener::bind(address)
         .await
         .with_context(|| format!("listen on {address}: is the port taken? choose another one"))
-}
-
-/// Serves until the token is cancelled, then lets open requests finish for a bounded time.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    requests: &Requests,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let drained = stop.clone();
-    let listener = listener.tap_io(|stream| {
-        // Answers are small and complete: none should wait for an acknowledgement of the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "the connection stays with Nagle's algorithm");
-        }
-    });
-    let server = axum::serve(listener, bounded(router, requests))
-        .with_graceful_shutdown(async move { drained.cancelled().await });
-    tokio::select! {
-        served = server => served.context("serve http"),
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN_WITHIN).await } => {
-            warn!("requests were still open after {DRAIN_WITHIN:?}; closing them");
-            Ok(())
-        }
-    }
 }

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::problem::{ErrorCode, Problem};
+use crate::server::Counts;
 use crate::sqlite;
 use crate::trace::outgoing;
 use crate::watched::Requests;
@@ -46,6 +47,8 @@ pub struct Common {
     registry: Registry,
     /// Requests served.
     pub requests: Requests,
+    /// What the server refuses and closes.
+    pub server: Counts,
     /// Messages that wait for the thread that writes.
     pub mailbox: Gauge,
     database: PathBuf,
@@ -58,10 +61,12 @@ impl Common {
     pub fn new(version: &'static str, database: PathBuf) -> Self {
         let mut registry = Registry::with_prefix("onhand");
         let (requests, mailbox) = (Requests::default(), Gauge::default());
+        let server = Counts::default();
         let (build, database_bytes) = (Family::<BuildLabel, Gauge>::default(), Family::default());
         build.get_or_create(&BuildLabel { version }).set(1);
         requests.register(&mut registry);
         outgoing::register(&mut registry);
+        server.register(&mut registry);
         registry.register("build_info", "1 for the version that runs", build);
         registry.register(
             "mailbox_messages",
@@ -74,7 +79,7 @@ impl Common {
             Unit::Bytes,
             database_bytes.clone(),
         );
-        Self { registry, requests, mailbox, database, database_bytes }
+        Self { registry, requests, server, mailbox, database, database_bytes }
     }
 
     /// Renders this and a service's own registry in the format asked for, with the size that its database

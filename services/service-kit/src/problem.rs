@@ -14,10 +14,16 @@ use crate::trace;
 pub enum ErrorCode {
     /// The body is larger than the service reads.
     BodyTooLarge,
+    /// The body came too slowly; nothing was done.
+    BodyTooSlow,
+    /// The service asks its clients for a certificate, and there is none.
+    CertificateRequired,
     /// The command id was used before with another body.
     CommandIdReused,
     /// The token does not allow it.
     Forbidden,
+    /// The headers are larger than the service reads.
+    HeadersTooLarge,
     /// What was asked about is not kept any more.
     HistoryGone,
     /// The shelf cannot cover it.
@@ -42,6 +48,8 @@ pub enum ErrorCode {
     Overloaded,
     /// `If-Match` does not hold.
     PreconditionFailed,
+    /// The caller asks too often; nothing was done.
+    RateLimited,
     /// No store can keep what is wanted.
     ReservationRejected,
     /// The reservation's state does not allow it.
@@ -62,6 +70,8 @@ pub enum ErrorCode {
     UnknownStore,
     /// The body's media type is not one this route reads.
     UnsupportedMediaType,
+    /// The URL is longer than the service reads.
+    UrlTooLong,
     /// `expectedVersion` does not hold.
     VersionConflict,
     /// The reservation is another centre's.
@@ -90,6 +100,11 @@ impl ErrorCode {
             Self::WrongCentre => StatusCode::MISDIRECTED_REQUEST,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::CertificateRequired => StatusCode::FORBIDDEN,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::UrlTooLong => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::CommandIdReused
             | Self::InvalidField
@@ -108,10 +123,17 @@ impl ErrorCode {
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::NotReady | Self::Overloaded | Self::ShuttingDown | Self::StorageFull => true,
+            Self::BodyTooSlow
+            | Self::NotReady
+            | Self::Overloaded
+            | Self::RateLimited
+            | Self::ShuttingDown
+            | Self::StorageFull => true,
             Self::BodyTooLarge
+            | Self::CertificateRequired
             | Self::CommandIdReused
             | Self::Forbidden
+            | Self::HeadersTooLarge
             | Self::HistoryGone
             | Self::InsufficientStock
             | Self::Internal
@@ -130,6 +152,7 @@ impl ErrorCode {
             | Self::UnknownReservation
             | Self::UnknownStore
             | Self::UnsupportedMediaType
+            | Self::UrlTooLong
             | Self::VersionConflict
             | Self::WrongCentre
             | Self::WrongStore => false,
@@ -139,8 +162,11 @@ impl ErrorCode {
     const fn title(self) -> &'static str {
         match self {
             Self::BodyTooLarge => "The body is too large",
+            Self::BodyTooSlow => "The body came too slowly",
+            Self::CertificateRequired => "A certificate is required",
             Self::CommandIdReused => "The command id was used with another body",
             Self::Forbidden => "The token does not allow it",
+            Self::HeadersTooLarge => "The headers are too large",
             Self::HistoryGone => "It is not kept any more",
             Self::InsufficientStock => "Not enough stock",
             Self::Internal => "Something broke on this side",
@@ -153,6 +179,7 @@ impl ErrorCode {
             Self::NotReady => "The service has just started",
             Self::Overloaded => "Too much is waiting",
             Self::PreconditionFailed => "The item has changed",
+            Self::RateLimited => "Too many requests",
             Self::ReservationRejected => "No store can keep it",
             Self::ReservationState => "The reservation's state does not allow it",
             Self::ShuttingDown => "The service is stopping",
@@ -163,6 +190,7 @@ impl ErrorCode {
             Self::UnknownReservation => "Nothing is kept for this reservation",
             Self::UnknownStore => "No such store",
             Self::UnsupportedMediaType => "Not a media type this route reads",
+            Self::UrlTooLong => "The URL is too long",
             Self::VersionConflict => "The item has changed",
             Self::WrongCentre => "The reservation is another centre's",
             Self::WrongStore => "The command is for another store",
@@ -267,7 +295,8 @@ impl IntoResponse for Problem {
         let mut response = (code.status(), json).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if code.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(code.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+        {
             headers.insert(HeaderName::from_static("retry-after"), HeaderValue::from_static("1"));
         }
         response

@@ -8,9 +8,9 @@ use access::Access;
 use axum::Router;
 use event_log::EventLog;
 use inventory_core::{Digest, StockItem};
+use service_kit::server::Listener;
 use service_kit::threads::Threads;
 use shared_events::Sku;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -40,7 +40,7 @@ pub struct App {
     outbox: Arc<Outbox>,
     api: api::State,
     access: Access,
-    admin: Option<TcpListener>,
+    admin: Option<Listener>,
 }
 
 impl App {
@@ -134,9 +134,9 @@ impl App {
 
     /// Serves what is for operators on a listener of its own, and nowhere else.
     #[must_use]
-    pub fn with_admin(mut self, listener: TcpListener) -> Self {
+    pub fn with_admin(mut self, listener: impl Into<Listener>) -> Self {
         self.access.admin_apart = true;
-        self.admin = Some(listener);
+        self.admin = Some(listener.into());
         self
     }
 
@@ -144,7 +144,11 @@ impl App {
     ///
     /// # Errors
     /// When a part ends that should not: the journal failed, or the listener.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        listener: impl Into<Listener>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let Self { opening, writer, relay, commands, expiry, outbox, api, access, admin } = self;
         let doors = api::doors(api, &access);
         let (handle, metrics) = (relay.writer.clone(), Arc::clone(&relay.metrics));
@@ -164,7 +168,7 @@ impl App {
         })?;
 
         let served = tokio::select! {
-            served = doors.serve(listener, admin, &metrics.common.requests, stop) => served,
+            served = doors.serve(listener.into(), admin, &metrics.common, stop) => served,
             () = expiry.watch() => Ok(()),
             ended = threads.ended() => Err(ended),
         };

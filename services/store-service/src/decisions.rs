@@ -115,8 +115,16 @@ impl<'w> Batch<'w> {
             return Ok(Ok(Answer { verdict, repeated: true }));
         }
         let verdict = self.decide(request)?;
-        self.append.command(&name, fingerprint, &verdict)?;
+        self.append.command(&name, fingerprint, &verdict, self.forgettable(request))?;
         Ok(Ok(Answer { verdict, repeated: false }))
+    }
+
+    /// Since when the name of a command grows old. The topic keeps the centre's stock commands for ever and
+    /// may tell them again, to a store behind another cluster: their names are kept. A reservation told
+    /// again has run out by then, and its end finds nothing to end.
+    fn forgettable(&self, request: &Request) -> Option<Timestamp> {
+        let told_again = request.answer_by_event && matches!(request.command, Command::Stock(_));
+        (!told_again).then_some(self.now)
     }
 
     fn decide(&mut self, request: &Request) -> Result<Verdict, journal::Error> {

@@ -35,6 +35,9 @@ const MAILBOX: usize = 1_024;
 /// fsync can amortise.
 const COMMANDS_PER_COMMIT: usize = 4_096;
 
+/// Names that one transaction forgets, beside twice as many as it may remember.
+const FORGOTTEN_AT_ONCE: usize = 64;
+
 /// A command and what came with it.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -353,6 +356,7 @@ impl Writer {
         }
         let Batch { mut append, changed, events, hot, digest, .. } = batch;
         append.published_through(self.outbox.published_through())?;
+        append.forget(now(), FORGOTTEN_AT_ONCE.saturating_add(group.requests * 2))?;
         if self.metrics.storage_full.get() != 0 {
             // Somebody has to try: no sales are sent to a store that is not ready.
             append.probe()?;

@@ -11,7 +11,6 @@ use central_service::history::DEFAULT_EVENTS;
 use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
 use inventory_core::{FreshnessBounds, StalenessBuffer};
-use service_kit::http;
 use shared_events::CentreId;
 use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use tracing::info;
 
 use crate::access;
 use crate::cli::{self, Broker};
+use crate::listen::Serving;
 
 /// Run the centre. Its database is disposable: delete it, and it is built anew from the topics.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,6 +33,8 @@ pub(crate) struct Args {
         value_parser = cli::address
     )]
     listen: SocketAddr,
+    #[command(flatten)]
+    serving: Serving,
     #[command(flatten)]
     access: access::Callers,
     #[command(flatten)]
@@ -207,7 +209,7 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 }
 
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let Args { listen, access, centre } = args;
+    let Args { listen, serving, access, centre } = args;
     let (log, kafka) = (centre.broker.log(), centre.broker.kafka.clone());
     let config = match centre.config() {
         Ok(config) => config,
@@ -218,9 +220,9 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
     }
     let (admin, data_dir) = (access.admin_listen(), config.data_dir.clone());
     let mut app = App::build(config, log)?.guarded(access.open(&data_dir).await?);
-    let listener = http::bind(listen).await?;
+    let listener = serving.listen(listen).await?;
     if let Some(admin) = admin {
-        app = app.with_admin(http::bind(admin).await?);
+        app = app.with_admin(serving.listen(admin).await?);
     }
     info!(address = %listener.local_addr()?, %kafka, "centre is open");
     app.run(listener, stop).await?;

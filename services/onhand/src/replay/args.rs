@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use super::client::{self, Target};
 use super::sale::OnShortfall;
-use crate::web;
+use crate::web::{self, Caller};
 
 const EXAMPLE: &str = "\
 Example: a year of receipts into two stores, proved item by item at the centre
@@ -92,8 +92,6 @@ pub(crate) struct Args {
         value_parser = web::base
     )]
     pub(super) prove: Option<Url>,
-    #[command(flatten)]
-    pub(super) token: web::Token,
     /// How long the centre may take to catch up, in seconds.
     #[arg(
         long,
@@ -103,6 +101,8 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     pub(super) prove_within: u64,
+    #[command(flatten)]
+    pub(super) caller: Caller,
 }
 
 /// Where levels to begin with come from.

@@ -38,7 +38,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{INTERRUPTED_EXIT, USAGE};
 use crate::output;
-use crate::web;
 pub(crate) use args::Args;
 use args::{check, rejects_path};
 use client::Endpoint;
@@ -83,7 +82,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         return Ok(ExitCode::from(INTERRUPTED_EXIT));
     };
     // 3. Send.
-    let client = web::client(Duration::from_secs(args.give_up_after), &args.token)?;
+    let client = args.caller.client(Duration::from_secs(args.give_up_after))?;
     let started = Instant::now();
     let rejects = Rejects::new(rejects_path(&args), header)?;
     let (shared, outcomes, kept) =

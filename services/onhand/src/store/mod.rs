@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use service_kit::http;
 use shared_events::{Location, StoreId};
 use store_service::config::{DEFAULT_RELEASE_GRACE_MS, DEFAULT_WITNESS_WAIT_MS};
 use store_service::opening::Unwitnessed;
@@ -18,6 +17,7 @@ use tracing::info;
 
 use crate::access;
 use crate::cli::{self, Broker};
+use crate::listen::Serving;
 
 /// Run one store's service. It sells with or without the broker; what it writes is published when
 /// the line is there.
@@ -68,6 +68,8 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(0..=86_400_000)
     )]
     release_grace_ms: u64,
+    #[command(flatten)]
+    serving: Serving,
     #[command(flatten)]
     access: access::Callers,
     #[command(flatten)]
@@ -181,9 +183,9 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
     let admin = args.access.admin_listen();
     let app = App::build(config, args.broker.log())?;
     let mut app = app.guarded(args.access.open(&args.data_dir).await?);
-    let listener = http::bind(args.listen).await?;
+    let listener = args.serving.listen(args.listen).await?;
     if let Some(admin) = admin {
-        app = app.with_admin(http::bind(admin).await?);
+        app = app.with_admin(args.serving.listen(admin).await?);
     }
     info!(%store, address = %listener.local_addr()?, kafka = %args.broker.kafka, "store is open");
     app.run(listener, stop).await?;

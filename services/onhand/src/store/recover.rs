@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Broker, INTERRUPTED_EXIT};
 use crate::output;
 use crate::progress::Bar;
-use crate::web::{self, Page, below, get, page};
+use crate::web::{self, Caller, Page, below, get, page};
 
 /// Bring back what a journal has lost, on a new disk all of it, from the broker, and begin a new life of it.
 /// A running centre is asked what it has seen. A store that starts does the same; here it is shown, and
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, env = "ONHAND_CENTRAL", value_name = "URL", value_parser = web::base)]
     central: Option<Url>,
     #[command(flatten)]
-    token: web::Token,
+    caller: Caller,
     #[command(flatten)]
     broker: Broker,
 }
@@ -88,7 +88,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     if lost > 0
         && let Some(central) = &args.central
     {
-        recovery = restate(recovery, (central, &args.token), &args.store_id, &seen).await?;
+        recovery = restate(recovery, central, &args.caller, &args.store_id, &seen).await?;
         output::say(&format!(
             "{lost} events are gone for good; their effect was taken from {central}"
         ));
@@ -147,11 +147,12 @@ struct Item {
 /// Takes over how items stand at a centre that has everything the store ever reported.
 async fn restate(
     mut recovery: Recovery,
-    (central, token): (&Url, &web::Token),
+    central: &Url,
+    caller: &Caller,
     store: &StoreId,
     seen: &JournalWitnessed,
 ) -> anyhow::Result<Recovery> {
-    let client = web::client(web::ANSWER_WITHIN, token)?;
+    let client = caller.client(web::ANSWER_WITHIN)?;
     let all: Stores = get(&client, below(central, &["api", "stores"])).await?;
     let known = all.stores.into_iter().find(|known| known.store_id == *store);
     let known = known.with_context(|| format!("{central} knows nothing of store {store}"))?;

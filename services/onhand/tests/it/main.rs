@@ -9,6 +9,8 @@ mod drills;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod line;
 #[cfg(test)]
 mod load;
@@ -24,3 +26,5 @@ mod sagas;
 mod storefront;
 #[cfg(test)]
 mod telemetry;
+#[cfg(test)]
+mod tls;

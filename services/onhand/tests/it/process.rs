@@ -70,13 +70,40 @@ impl Service {
         port: u16,
         log: &Path,
     ) -> Self {
+        let mut service = Self::spawn(args, env, port, log);
+        service.ready().await;
+        service
+    }
+
+    /// The same behind TLS; this client waits until it answers.
+    pub(crate) async fn start_behind(
+        args: &[&str],
+        client: &reqwest::Client,
+        port: u16,
+        log: &Path,
+    ) -> Self {
+        let mut service = Self::spawn(args, Vec::new(), port, log);
+        let url = format!("https://127.0.0.1:{port}/livez");
+        let child = std::cell::RefCell::new(&mut service.child);
+        eventually("the service answers", async || {
+            assert!(child.borrow_mut().try_wait().unwrap().is_none(), "see {}", log.display());
+            client.get(&url).send().await.ok()
+        })
+        .await;
+        service
+    }
+
+    fn spawn(args: &[&str], env: Vec<(String, String)>, port: u16, log: &Path) -> Self {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         args.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
         let url = format!("http://127.0.0.1:{port}");
         let child = spawn(&args, &env, log);
-        let mut service = Self { args, env, log: log.to_owned(), child, url };
-        service.ready().await;
-        service
+        Self { args, env, log: log.to_owned(), child, url }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL, then the same command again.

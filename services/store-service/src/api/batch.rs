@@ -29,6 +29,8 @@ const NDJSON: &str = "application/x-ndjson";
 /// One line: a `replace` when it has `quantity`, an `adjust` when it has `delta`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+// Not `Line`, which the description has already: a line of a reservation.
+#[schema(as = BatchLine)]
 pub(super) struct Line {
     #[schema(value_type = String)]
     store_id: StoreId,
@@ -61,12 +63,22 @@ pub(super) struct LineResult {
     /// Whether this line's command had been answered before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     repeated: bool,
-    /// The answer, when it was accepted.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    accepted: Option<Accepted>,
-    /// The problem, when it was not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<Problem>,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// What a line led to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = LineOutcome)]
+pub(super) enum Outcome {
+    /// It was accepted.
+    Accepted(Accepted),
+    /// It was not.
+    Refused {
+        /// Why.
+        problem: Problem,
+    },
 }
 
 /// Execute up to 10,000 commands, one JSON object a line; lines that are refused do not stop the others.
@@ -195,16 +207,12 @@ fn parse(
 }
 
 fn result(line: usize, outcome: Result<Accepted, Problem>, repeated: bool) -> LineResult {
-    match outcome {
-        Ok(accepted) => {
-            LineResult { line, status: 200, repeated, accepted: Some(accepted), problem: None }
+    let (status, outcome) = match outcome {
+        Ok(accepted) => (200, Outcome::Accepted(accepted)),
+        Err(problem) => {
+            let problem = problem.traced();
+            (problem.code().status().as_u16(), Outcome::Refused { problem })
         }
-        Err(problem) => LineResult {
-            line,
-            status: problem.code().status().as_u16(),
-            repeated,
-            accepted: None,
-            problem: Some(problem.traced()),
-        },
-    }
+    };
+    LineResult { line, status, repeated, outcome }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use access::{Access, Doors, Rules};
 use axum::Router;
-use service_kit::{ErrorCode, Problem, trace};
+use service_kit::{ErrorCode, Problem, described, trace};
 use shared_events::StoreId;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -78,6 +78,7 @@ pub(crate) fn doors(state: State, access: &Access) -> Doors {
         .routes(routes!(operations::metrics))
         .with_state(state)
         .split_for_parts();
+    described::complete(&mut description);
     let rules = Rules::declared(&mut description).expect("every operation says who may use it");
     let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", description);
     access.guard(router.merge(docs), rules, Some(&home))

@@ -103,7 +103,7 @@ pub(super) async fn status(Ctx(state): Ctx<State>) -> Json<Sync> {
 /// Publish a part of the journal again: harmless, since every event names itself. New events go first;
 /// requests that overlap are done together.
 #[utoipa::path(
-    post, path = "/api/sync", tag = "operations", request_body = SyncBody,
+    post, path = "/api/sync", tag = "operations", request_body = Option<SyncBody>,
     security(("bearer" = ["admin"])),
     responses(
         (status = 202, description = "It will be; `Location` tells how it goes.", body = Sync),

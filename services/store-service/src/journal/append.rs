@@ -9,6 +9,13 @@ use super::chain::ChainedRow;
 use super::read::{self, signed};
 use super::{Error, Head, InboxPosition, Journal};
 
+/// How long the name of a command is remembered, in milliseconds: 30 days.
+const REMEMBERED_MS: i64 = 30 * DAY_MS;
+/// The same while there are very many: a day, which no repeat should need.
+const REMEMBERED_MANY_MS: i64 = DAY_MS;
+const MANY_NAMES: u64 = 5_000_000;
+const DAY_MS: i64 = 86_400_000;
+
 /// An event on its way into the journal.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
@@ -53,6 +60,9 @@ pub struct Append<'j> {
     committed_head: &'j mut Head,
     published_through: &'j mut Sequence,
     new_published_through: Option<Sequence>,
+    names: &'j mut u64,
+    names_added: u64,
+    names_forgotten: u64,
 }
 
 impl<'j> Append<'j> {
@@ -66,6 +76,9 @@ impl<'j> Append<'j> {
             committed_head: &mut journal.head,
             published_through: &mut journal.published_through,
             new_published_through: None,
+            names: &mut journal.names,
+            names_added: 0,
+            names_forgotten: 0,
         })
     }
 
@@ -154,7 +167,8 @@ impl<'j> Append<'j> {
         Ok(())
     }
 
-    /// Remembers the answer to a command. One that found nothing to do has none: it may be asked again.
+    /// Remembers the answer to a command; for ever without the time it was given. One that found nothing
+    /// to do has none: it may be asked again.
     ///
     /// # Errors
     /// [`Error`].
@@ -163,6 +177,7 @@ impl<'j> Append<'j> {
         name: &str,
         fingerprint: [u8; 16],
         verdict: &Verdict,
+        answered_at: Option<Timestamp>,
     ) -> Result<(), Error> {
         let (last, events, rejection) = match verdict {
             Verdict::Accepted(events) => match events.last() {
@@ -174,10 +189,39 @@ impl<'j> Append<'j> {
         let events = i64::try_from(events).unwrap_or(i64::MAX);
         self.transaction
             .prepare_cached(
-                "INSERT INTO commands (command_id, fingerprint, sequence, events, rejection)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO commands
+                 (command_id, fingerprint, sequence, events, rejection, answered_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![name, fingerprint, last, events, rejection])?;
+            .execute(params![
+                name,
+                fingerprint,
+                last,
+                events,
+                rejection,
+                answered_at.map(Timestamp::unix_millis)
+            ])?;
+        self.names_added += 1;
+        Ok(())
+    }
+
+    /// Forgets names of commands that are old enough by now, the oldest first and at most so many. Their
+    /// events stay.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn forget(&mut self, now: Timestamp, most: usize) -> Result<(), Error> {
+        let for_ms = if *self.names > MANY_NAMES { REMEMBERED_MANY_MS } else { REMEMBERED_MS };
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let forgotten = self
+            .transaction
+            .prepare_cached(
+                "DELETE FROM commands WHERE command_id IN (
+                    SELECT command_id FROM commands WHERE answered_at < ?1
+                    ORDER BY answered_at LIMIT ?2)",
+            )?
+            .execute(params![now.unix_millis().saturating_sub(for_ms), most])?;
+        self.names_forgotten = u64::try_from(forgotten).unwrap_or_default();
         Ok(())
     }
 
@@ -233,6 +277,7 @@ impl<'j> Append<'j> {
     pub fn commit(self) -> Result<Head, Error> {
         self.transaction.commit()?;
         *self.committed_head = self.head;
+        *self.names = (*self.names + self.names_added).saturating_sub(self.names_forgotten);
         if let Some(sequence) = self.new_published_through {
             *self.published_through = sequence;
         }

@@ -152,6 +152,8 @@ pub struct Journal {
     /// It was last written in another folder, or never.
     moved: bool,
     lock: FolderLock,
+    /// Names of commands that are remembered.
+    names: u64,
 }
 
 impl Journal {
@@ -187,7 +189,10 @@ impl Journal {
         let published_through = state.published_through.min(head.sequence);
         let moved = state.home.as_deref() != Some(lock.name());
         let identity = Identity { store: state.store, lineage };
-        Ok(Self { connection, identity, head, published_through, path, moved, lock })
+        let names: i64 =
+            connection.query_row("SELECT count(*) FROM commands", [], |row| row.get(0))?;
+        let names = names.unsigned_abs();
+        Ok(Self { connection, identity, head, published_through, path, moved, lock, names })
     }
 
     /// Whose it is.

@@ -156,3 +156,36 @@ async fn no_precondition_breaks_the_journal() {
     }
     store.adjust("X", 5).await;
 }
+
+#[tokio::test]
+async fn a_name_is_forgotten_when_it_is_old_and_its_event_never() {
+    let store = TestStore::start().await;
+    for (name, delta) in [("old", 5), ("young", 6)] {
+        store.post(ADJUST, &named(adjust("X", delta), name)).await.accepted();
+    }
+    store
+        .post(ADJUST, &named(adjust("X", -99), "refused"))
+        .await
+        .problem(409, "insufficient_stock");
+    let days = |days: u32| format!("(unixepoch() - {days} * 86400) * 1000");
+    let setup = store.stop().await;
+    let aged = format!(
+        "UPDATE commands SET answered_at = {} WHERE command_id IN ('old', 'refused');
+         UPDATE commands SET answered_at = {} WHERE command_id = 'young';",
+        days(31),
+        days(29)
+    );
+    let database = rusqlite::Connection::open(setup.folder().join("journal.db")).unwrap();
+    database.execute_batch(&aged).unwrap();
+    let store = setup.start().await;
+    // Whatever is committed next takes the old names along.
+    store.post(ADJUST, &adjust("Y", 1)).await.accepted();
+    let again = store.post(ADJUST, &named(adjust("X", 6), "young")).await;
+    assert!(again.is_replayed());
+    for (name, delta) in [("old", 5), ("refused", 1)] {
+        let anew = store.post(ADJUST, &named(adjust("X", delta), name)).await;
+        anew.accepted();
+        assert!(!anew.is_replayed(), "{name}");
+    }
+    assert_eq!((store.item("X").await, store.head().await), ((17, 4), 5));
+}

@@ -190,6 +190,7 @@ async fn a_journal_of_the_first_layout_is_brought_up_to_date_and_remembers_its_a
     let setup = store.stop().await;
     // As the program before this one left it.
     let older = "DROP TABLE inbox; ALTER TABLE commands DROP COLUMN events;
+         DROP INDEX commands_by_age; ALTER TABLE commands DROP COLUMN answered_at;
          ALTER TABLE events DROP COLUMN epoch; ALTER TABLE events DROP COLUMN principal;
          ALTER TABLE journal DROP COLUMN begins_behind;
          ALTER TABLE journal DROP COLUMN home; PRAGMA user_version = 1;";

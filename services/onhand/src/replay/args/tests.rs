@@ -33,7 +33,7 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
         (&["f.csv"][..], "--store"),
         (&[A], "FILE"),
         (&["f.csv", "--store=A"], "expected ID=URL"),
-        (&["f.csv", "--store=A=https://x"], "expected http://"),
+        (&["f.csv", "--store=A=ftp://x"], "expected http://"),
         (&["f.csv", A, "--batch-lines=0"], "--batch-lines"),
         (&["f.csv", A, "--batch-lines=10001"], "--batch-lines"),
         (&["f.csv", A, "--opening=guess"], "[possible values: sum]"),
