@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::admission::Admission;
 use crate::api;
 use crate::api::stream::{Limits, Streams};
 use crate::config::Config;
@@ -72,9 +73,10 @@ impl App {
 
         let (projector, batches, handle) =
             Projector::new(projection, Arc::clone(&bell), Arc::clone(&metrics));
+        let admission = Arc::new(Admission::new(config.topics.clone()));
         let intake = Intake {
             log: Arc::clone(&log),
-            topics: config.topics.clone(),
+            admission: Arc::clone(&admission),
             positions: positions
                 .into_iter()
                 .map(|position| ((position.topic, position.partition), position.next))
@@ -102,6 +104,7 @@ impl App {
             metrics,
             reader,
             streams,
+            admission,
         });
         let topics = config.topics;
         Ok(Self {

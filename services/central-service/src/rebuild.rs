@@ -6,6 +6,7 @@ use std::time::Duration;
 use event_log::EventLog;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::clock::now;
 use crate::config::Config;
 use crate::database::Database;
@@ -55,7 +56,7 @@ pub fn rebuild(
     )?;
     let mut intake = Intake {
         log,
-        topics: config.topics.clone(),
+        admission: Arc::new(Admission::new(config.topics.clone())),
         positions: std::collections::BTreeMap::new(),
         cluster_id,
         metrics,

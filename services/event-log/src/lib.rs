@@ -19,6 +19,7 @@ pub use ask::ask;
 pub use kafka::{KafkaConfig, KafkaLog, TopicStatus};
 pub use memory::{Chaos, MemoryLog};
 pub use mock_broker::MockBroker;
+pub use murmur2::partition;
 pub use port::{
     Error, EventLog, Extent, Offset, Position, Publication, Published, Publisher, Received,
     Subscriber,

@@ -8,8 +8,9 @@ mod decode;
 mod encode;
 
 pub use decode::{
-    Undecodable, decode_command, decode_event, decode_heartbeat, decode_policy, decode_reservation,
-    decode_safety_stock, decode_selling, traceparent, valid_traceparent,
+    MAX_HEADERS, MAX_VALUE_BYTES, Undecodable, decode_command, decode_event, decode_heartbeat,
+    decode_policy, decode_reservation, decode_safety_stock, decode_selling, traceparent,
+    valid_traceparent,
 };
 pub use encode::{
     dead_letter, encode_command, encode_event, encode_heartbeat, encode_policy, encode_reservation,

@@ -4,6 +4,7 @@ mod columns;
 mod headers;
 mod history;
 mod ledger;
+mod letters;
 mod load;
 mod past;
 mod reader;
@@ -34,6 +35,7 @@ const SCHEMA: Schema = Schema {
         include_str!("layout-3.sql"),
         include_str!("layout-4.sql"),
         include_str!("layout-5.sql"),
+        include_str!("layout-6.sql"),
     ],
 };
 /// The file in the centre's folder.

@@ -15,6 +15,8 @@ mod freshness;
 #[cfg(test)]
 mod gaps;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod ledger;
