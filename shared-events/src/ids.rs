@@ -115,6 +115,13 @@ id!(
 );
 
 id!(
+    /// Who asks: a service, a till or a person, as the issuer of its token names it.
+    Subject,
+    "a subject is 1 to 128 visible ASCII characters",
+    |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+);
+
+id!(
     /// One centre: each keeps its own ledger.
     CentreId,
     "a centre id is 1 to 32 characters of A-Z a-z 0-9 _ -",

@@ -26,7 +26,7 @@ pub mod wire;
 pub use command::{AdjustStock, OnShortfall, ReplaceStock, StockCommand, StoreCommand};
 pub use event::{Levels, RecordedEvent, StockAdjusted, StockEvent, StockReplaced};
 pub use heartbeat::Heartbeat;
-pub use ids::{CentreId, CommandId, OrderId, ReservationId, Sku, StoreId};
+pub use ids::{CentreId, CommandId, OrderId, ReservationId, Sku, StoreId, Subject};
 pub use lineage::{InvalidLineage, Life, Lineage};
 pub use location::Location;
 pub use position::{Epoch, EventId, Sequence, Version};

@@ -2,7 +2,7 @@
 //!
 //! [`problem`] is the one place that names HTTP statuses, [`extract`] reads requests strictly,
 //! [`http`] serves a router with bounds, [`health`] and [`metrics`] are what operators ask,
-//! [`fingerprint`] names requests, [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`circuit_breaker`]
+//! [`key_file`] reads secret keys, [`fingerprint`] names requests, [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`circuit_breaker`]
 //! leaves out who does not answer, [`threads`] keeps a service whole, [`trace`] tells how work came to
 //! be and where it led, [`telemetry`] and [`shutdown`] frame a process.
 
@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod folder;
 pub mod health;
 pub mod http;
+pub mod key_file;
 pub mod metrics;
 pub mod problem;
 pub mod retry;
