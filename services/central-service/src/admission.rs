@@ -3,7 +3,9 @@
 //! A record that is not let in is quarantined with one of a few [`Cause`]s and the reason: it changes
 //! nothing, and reading goes on. The rules that need to know the store's journal are the projection's.
 
-use event_log::{Received, partition};
+use std::sync::Arc;
+
+use event_log::{EventLog, Received, partition};
 use shared_events::policy::Policy;
 use shared_events::topic::Topics;
 use shared_events::wire::{
@@ -25,6 +27,8 @@ pub enum Kind {
 /// Why a record is quarantined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
+    /// It does not prove that it was written by whom it speaks for.
+    Unverified,
     /// It cannot be decoded, or contradicts itself.
     Unreadable,
     /// It is not in the partition of its key, so its order among the others means nothing.
@@ -37,13 +41,14 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 4] =
-        [Self::Unreadable, Self::Misplaced, Self::Implausible, Self::Refused];
+    pub const ALL: [Self; 5] =
+        [Self::Unverified, Self::Unreadable, Self::Misplaced, Self::Implausible, Self::Refused];
 
     /// Its name in the database, in answers and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Unverified => "unverified",
             Self::Unreadable => "unreadable",
             Self::Misplaced => "misplaced",
             Self::Implausible => "implausible",
@@ -88,12 +93,14 @@ pub struct Admission {
     heartbeats: String,
     policies: String,
     partitions: usize,
+    /// Knows whether a record is by whom it says.
+    log: Arc<dyn EventLog>,
 }
 
 impl Admission {
     /// The rules for the topics of a chain.
     #[must_use]
-    pub fn new(topics: Topics) -> Self {
+    pub fn new(topics: Topics, log: Arc<dyn EventLog>) -> Self {
         let events = topics.stock_events();
         Self {
             heartbeats: topics.heartbeats().name,
@@ -101,6 +108,7 @@ impl Admission {
             partitions: usize::try_from(events.partitions).unwrap_or_default(),
             events: events.name,
             topics,
+            log,
         }
     }
 
@@ -124,6 +132,9 @@ impl Admission {
     /// Judges a record by where it was read and by what it says.
     #[must_use]
     pub fn judge(&self, kind: Kind, received: &Received<'_>) -> Verdict {
+        if let Err(unverified) = self.log.authenticate(received) {
+            return Verdict::Quarantined(Cause::Unverified, unverified.to_string());
+        }
         let verdict = Self::read(kind, &received.record);
         if matches!(verdict, Verdict::Event(_)) && !self.is_placed(received) {
             let reason = format!("its key does not belong into partition {}", received.partition);

@@ -73,7 +73,7 @@ impl App {
 
         let (projector, batches, handle) =
             Projector::new(projection, Arc::clone(&bell), Arc::clone(&metrics));
-        let admission = Arc::new(Admission::new(config.topics.clone()));
+        let admission = Arc::new(Admission::new(config.topics.clone(), Arc::clone(&log)));
         let intake = Intake {
             log: Arc::clone(&log),
             admission: Arc::clone(&admission),

@@ -185,7 +185,8 @@ impl Kept {
             return Verdict::Quarantined(self.cause, reason);
         };
         let offset = event_log::Offset(offset);
-        admission.judge(kind, &Received { topic, partition, offset, record })
+        let appended_at_ms = None;
+        admission.judge(kind, &Received { topic, partition, offset, appended_at_ms, record })
     }
 }
 

@@ -55,8 +55,8 @@ pub fn rebuild(
         metrics.ledger.clone(),
     )?;
     let mut intake = Intake {
+        admission: Arc::new(Admission::new(config.topics.clone(), Arc::clone(&log))),
         log,
-        admission: Arc::new(Admission::new(config.topics.clone())),
         positions: std::collections::BTreeMap::new(),
         cluster_id,
         metrics,

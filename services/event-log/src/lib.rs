@@ -13,6 +13,8 @@ mod memory;
 mod mock_broker;
 mod murmur2;
 mod port;
+pub mod signature;
+mod signed;
 mod stalls;
 
 pub use ask::ask;
@@ -24,4 +26,6 @@ pub use port::{
     Error, EventLog, Extent, Offset, Position, Publication, Published, Publisher, Received,
     Subscriber,
 };
+pub use signature::RecordKey;
+pub use signed::{RecordKeys, SignedLog, Speaker, Unverified};
 pub use stalls::Stalls;

@@ -118,6 +118,7 @@ pub(crate) struct Naming {
 }
 
 impl Broker {
+    /// The broker, without keys for its records.
     pub(crate) fn log(&self) -> Arc<KafkaLog> {
         Arc::new(KafkaLog::new(KafkaConfig::new(&self.kafka)))
     }

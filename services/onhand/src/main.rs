@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod output;
 mod progress;
+mod record_keys;
 #[cfg(test)]
 mod reference;
 mod replay;

@@ -37,6 +37,10 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "content-type";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
+    /// Signed records: the name of the key.
+    pub const KEY_ID: &str = "x-key-id";
+    /// Signed records: HMAC-SHA256 under that key, 64 characters of lower-case hex.
+    pub const SIGNATURE: &str = "x-signature";
     /// Dead letters: where the record came from, `topic/partition/offset`.
     pub const ORIGIN: &str = "x-origin";
     /// Dead letters: why it could not be read.

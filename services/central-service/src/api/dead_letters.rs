@@ -35,6 +35,8 @@ pub(super) struct DeadLettersQuery {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 enum CauseName {
+    /// It does not prove that it was written by whom it speaks for.
+    Unverified,
     /// It cannot be decoded, or contradicts itself.
     Unreadable,
     /// It is not in the partition of its key.
@@ -48,6 +50,7 @@ enum CauseName {
 impl From<CauseName> for Cause {
     fn from(name: CauseName) -> Self {
         match name {
+            CauseName::Unverified => Self::Unverified,
             CauseName::Unreadable => Self::Unreadable,
             CauseName::Misplaced => Self::Misplaced,
             CauseName::Implausible => Self::Implausible,
@@ -59,6 +62,7 @@ impl From<CauseName> for Cause {
 impl From<Cause> for CauseName {
     fn from(cause: Cause) -> Self {
         match cause {
+            Cause::Unverified => Self::Unverified,
             Cause::Unreadable => Self::Unreadable,
             Cause::Misplaced => Self::Misplaced,
             Cause::Implausible => Self::Implausible,
@@ -172,6 +176,7 @@ fn excerpt(bytes: &[u8]) -> String {
 /// Records of the broker that were not let in: the newest 10,000, or 64 MiB.
 #[utoipa::path(
     get, path = "/api/dead-letters", tag = "operations", params(DeadLettersQuery),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "A page.", body = DeadLetters),
         (status = "4XX", description = "A bad query.", body = Problem),
@@ -195,7 +200,7 @@ pub(super) async fn dead_letters(
 /// twice it has its effect once.
 #[utoipa::path(
     post, path = "/api/dead-letters/{id}/redrive", tag = "operations",
-    params(("id" = i64, Path)),
+    params(("id" = i64, Path)), security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "What came of it.", body = RedrivenView),
         (status = "4XX", description = "No such letter, or not kept any more.", body = Problem),

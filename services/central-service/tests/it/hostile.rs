@@ -43,7 +43,8 @@ fn an_event_outside_of_the_partition_of_its_key_is_put_aside() {
     let record = encode_event(&shop.journal[0]);
     let headers: Vec<_> =
         record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-    let (topic, admission) = (topics().stock_events(), Admission::new(topics()));
+    let (_folder, log) = setting();
+    let (topic, admission) = (topics().stock_events(), Admission::new(topics(), log));
     let right = i32::try_from(partition(&record.key, 3)).expect("few partitions");
     for place in 0..3 {
         let verdict = admission.judge(
@@ -52,6 +53,7 @@ fn an_event_outside_of_the_partition_of_its_key_is_put_aside() {
                 topic: &topic.name,
                 partition: place,
                 offset: Offset(0),
+                appended_at_ms: None,
                 record: IncomingRecord {
                     key: Some(&record.key),
                     headers: &headers,

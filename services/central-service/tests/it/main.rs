@@ -37,6 +37,8 @@ mod resync;
 #[cfg(test)]
 mod selling;
 #[cfg(test)]
+mod signed;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod staleness;

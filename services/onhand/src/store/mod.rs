@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::cli::{self, Broker};
+use crate::output;
+use crate::record_keys::{Own, RecordKeyArgs};
 
 /// Run one store's service. It sells with or without the broker; what it writes is published when
 /// the line is there.
@@ -71,6 +73,8 @@ pub(crate) struct Args {
     witness: Witness,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    record_keys: RecordKeyArgs,
 }
 
 /// Runs a store's service, or looks after its journal.
@@ -172,10 +176,19 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
         release_grace: Duration::from_millis(args.release_grace_ms),
     };
     let store = config.store.clone();
-    let app = App::build(config, args.broker.log())?;
+    let log = match args.record_keys.before(args.broker.log(), Own::Store(store.as_str())) {
+        Ok(log) => log,
+        Err(wrong) => return Ok(makes_no_sense(&wrong)),
+    };
+    let app = App::build(config, log)?;
     let listener = http::bind(args.listen).await?;
     info!(%store, address = %listener.local_addr()?, kafka = %args.broker.kafka, "store is open");
     app.run(listener, stop).await?;
     info!(%store, "store is closed");
     Ok(ExitCode::SUCCESS)
+}
+
+fn makes_no_sense(wrong: &str) -> ExitCode {
+    output::error(&format!("{wrong} (see `onhand store --help`)"));
+    ExitCode::from(cli::USAGE)
 }

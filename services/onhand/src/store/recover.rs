@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Broker, INTERRUPTED_EXIT};
 use crate::output;
 use crate::progress::Bar;
+use crate::record_keys::{Own, RecordKeyArgs};
 use crate::web::{self, Page, below, get, page};
 
 /// Bring back what a journal has lost, on a new disk all of it, from the broker, and begin a new life of it.
@@ -49,6 +50,8 @@ pub(crate) struct Args {
     central: Option<Url>,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    record_keys: RecordKeyArgs,
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
@@ -62,7 +65,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         heartbeat_every: Duration::from_secs(1),
         release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
     };
-    let app = App::build(config, args.broker.log())?;
+    let own = Own::Store(args.store_id.as_str());
+    let log = match args.record_keys.before(args.broker.log(), own) {
+        Ok(log) => log,
+        Err(wrong) => return Ok(super::makes_no_sense(&wrong)),
+    };
+    let app = App::build(config, log)?;
     let cancel = stop.clone();
     let recovered = tokio::task::spawn_blocking(move || {
         let mut bar = Bar::new("records read");

@@ -111,7 +111,7 @@ impl Centre {
             metrics.ledger.clone(),
         )
         .expect("a sound database");
-        let admission = Arc::new(Admission::new(topics()));
+        let admission = Arc::new(Admission::new(topics(), Arc::clone(log)));
         let intake = Intake {
             log: Arc::clone(log),
             admission: Arc::clone(&admission),
