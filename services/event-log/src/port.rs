@@ -111,6 +111,11 @@ pub enum Error {
     /// The topic does not exist (any more).
     #[error("topic {0} does not exist")]
     TopicMissing(String),
+    /// The broker knows who asks, and does not let them.
+    #[error(
+        "the broker does not allow it ({0}): topics are made by an administrator with deploy/kafka/create-topics, rights are given with deploy/kafka/acls"
+    )]
+    Denied(String),
     /// A read position is outside what the partition holds.
     #[error("a read position is outside what its partition holds")]
     PositionLost,

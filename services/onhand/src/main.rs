@@ -5,6 +5,7 @@ mod central;
 mod cli;
 mod dev;
 mod doctor;
+mod kafka_security;
 mod output;
 mod progress;
 mod record_keys;

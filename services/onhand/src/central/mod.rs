@@ -73,7 +73,7 @@ pub(crate) struct Centre {
 impl Centre {
     /// The broker, with the keys of its records.
     pub(crate) fn log(&self) -> Result<Arc<dyn EventLog>, String> {
-        self.record_keys.before(self.broker.log(), Own::Centre(self.centre_id.as_str()))
+        self.record_keys.before(self.broker.log()?, Own::Centre(self.centre_id.as_str()))
     }
 
     /// What the service needs to know, or what makes no sense.

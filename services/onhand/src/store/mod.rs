@@ -176,7 +176,11 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
         release_grace: Duration::from_millis(args.release_grace_ms),
     };
     let store = config.store.clone();
-    let log = match args.record_keys.before(args.broker.log(), Own::Store(store.as_str())) {
+    let log = match args
+        .broker
+        .log()
+        .and_then(|log| args.record_keys.before(log, Own::Store(store.as_str())))
+    {
         Ok(log) => log,
         Err(wrong) => return Ok(makes_no_sense(&wrong)),
     };

@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
     };
     let own = Own::Store(args.store_id.as_str());
-    let log = match args.record_keys.before(args.broker.log(), own) {
+    let log = match args.broker.log().and_then(|log| args.record_keys.before(log, own)) {
         Ok(log) => log,
         Err(wrong) => return Ok(super::makes_no_sense(&wrong)),
     };
