@@ -38,6 +38,14 @@ const KEEP_LARGE: &[(&str, &str)] = &[
     ("message.timestamp.type", "LogAppendTime"),
     ("max.message.bytes", "8388608"),
 ];
+/// What nobody can read must not fill the brokers' disks: the newest 1 GiB of it is kept, for 90 days.
+const KEEP_SOME: &[(&str, &str)] = &[
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "7776000000"),
+    ("retention.bytes", "1073741824"),
+    ("message.timestamp.type", "LogAppendTime"),
+    ("max.message.bytes", "8388608"),
+];
 const COMPACT: &[(&str, &str)] = &[
     ("cleanup.policy", "compact"),
     // Small segments, or a heartbeat a second would wait a week for its first compaction.
@@ -86,7 +94,7 @@ impl Topics {
     /// letter is what it carries and more.
     #[must_use]
     pub fn dead_letters(&self) -> TopicSpec {
-        self.spec("inventory.dead-letters.v1", 1, KEEP_LARGE)
+        self.spec("inventory.dead-letters.v1", 1, KEEP_SOME)
     }
 
     /// All topics that are not one store's.

@@ -12,6 +12,7 @@ use shared_events::topic::Topics;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::admission::Admission;
 use crate::api;
 use crate::api::stream::{Limits, Streams};
 use crate::config::Config;
@@ -75,9 +76,10 @@ impl App {
 
         let (projector, batches, handle) =
             Projector::new(projection, Arc::clone(&bell), Arc::clone(&metrics));
+        let admission = Arc::new(Admission::new(config.topics.clone(), Arc::clone(&log)));
         let intake = Intake {
             log: Arc::clone(&log),
-            topics: config.topics.clone(),
+            admission: Arc::clone(&admission),
             positions: positions
                 .into_iter()
                 .map(|position| ((position.topic, position.partition), position.next))
@@ -104,6 +106,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             reader,
             streams,
+            admission,
         };
         let topics = config.topics;
         Ok(Self {

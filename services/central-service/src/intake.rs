@@ -5,20 +5,17 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::{
-    Error, EventLog, Extent, Offset, Position, Publication, Received, Stalls, Subscriber,
-};
+use event_log::{Error, EventLog, Extent, Offset, Position, Received, Stalls, Subscriber};
 use service_kit::retry::Retry;
 use service_kit::trace;
-use shared_events::EventId;
-use shared_events::topic::{TopicSpec, Topics};
-use shared_events::wire::{
-    Undecodable, dead_letter, decode_event, decode_heartbeat, decode_policy, header, traceparent,
-};
+use shared_events::topic::TopicSpec;
+use shared_events::wire::traceparent;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::admission::{Admission, Cause, Kind, Verdict};
 use crate::arrivals::Arrivals;
+use crate::letters::{Letter, MAX_BATCH_BYTES};
 use crate::metrics::Metrics;
 use crate::projection::Batch;
 use crate::projector::Batches;
@@ -26,6 +23,8 @@ use crate::projector::Batches;
 /// Records of one batch: enough to amortise a commit while a backlog drains, few enough that what
 /// waits in the mailbox stays small.
 const RECORDS_PER_BATCH: usize = 8_192;
+/// Records put aside that are named one by one in the log, of each batch: a flood must not fill it.
+const TOLD_PER_BATCH: usize = 5;
 /// How often a quiet broker lets the thread look whether it should stop.
 const POLL_FOR: Duration = Duration::from_millis(100);
 /// How often the broker is asked where the heartbeats end: by so much a heartbeat may be taken for older
@@ -37,8 +36,8 @@ const ASK_END_EVERY: Duration = Duration::from_millis(200);
 pub struct Intake {
     /// The broker.
     pub log: Arc<dyn EventLog>,
-    /// What to read.
-    pub topics: Topics,
+    /// What is let in of it.
+    pub admission: Arc<Admission>,
     /// Where reading goes on, by topic and partition.
     pub positions: BTreeMap<(String, i32), Offset>,
     /// The cluster the positions belong to.
@@ -47,21 +46,12 @@ pub struct Intake {
     pub metrics: Arc<Metrics>,
 }
 
-/// What a topic carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Events,
-    Heartbeats,
-    Policies,
-}
-
 /// A running subscription.
 pub struct Session {
     subscriber: Box<dyn Subscriber>,
     events: String,
     heartbeats: String,
     policies: String,
-    dead_letters: String,
     /// What was written when it began and is still to be read; `None` once that was told.
     behind: Option<BTreeMap<(Kind, i32), Offset>>,
     /// How far reading came.
@@ -127,8 +117,9 @@ impl Intake {
     /// # Errors
     /// [`Error`].
     pub fn open(&mut self) -> Result<Session, Error> {
-        let (events, heartbeats) = (self.topics.stock_events(), self.topics.heartbeats());
-        let (policies, dead_letters) = (self.topics.policies(), self.topics.dead_letters());
+        let topics = self.admission.topics();
+        let (events, heartbeats) = (topics.stock_events(), topics.heartbeats());
+        let (policies, dead_letters) = (topics.policies(), topics.dead_letters());
         let needed = [&events, &heartbeats, &policies, &dead_letters].map(Clone::clone);
         self.log.ensure_topics(&needed)?;
         let cluster_id = self.log.cluster_id()?;
@@ -164,7 +155,6 @@ impl Intake {
             events: events.name,
             heartbeats: heartbeats.name,
             policies: policies.name,
-            dead_letters: dead_letters.name,
             behind: Some(behind),
             reached: starts,
             arrivals: Arrivals::new(asked, live_from),
@@ -207,43 +197,39 @@ impl Intake {
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(Kind, i32), Offset> = BTreeMap::new();
         let Session { subscriber, arrivals, .. } = session;
-        let (events, policies) = (&session.events, &session.policies);
-        let dead_letters = &session.dead_letters;
-        let metrics = &self.metrics;
+        let (admission, metrics) = (&self.admission, &self.metrics);
+        let mut room = MAX_BATCH_BYTES;
         let polled = subscriber.poll(RECORDS_PER_BATCH, timeout, &mut |received| {
-            let kind = if received.topic == events.as_str() {
-                Kind::Events
-            } else if received.topic == policies.as_str() {
-                Kind::Policies
-            } else {
-                Kind::Heartbeats
+            // Nothing else is subscribed to.
+            let Some(kind) = admission.kind(received.topic) else {
+                return;
             };
             reached.insert((kind, received.partition), received.offset.next());
-            let undecodable = match kind {
-                Kind::Events => {
-                    decode_event(&received.record).map(|event| batch.events.push(event))
-                }
-                Kind::Heartbeats => decode_heartbeat(&received.record).map(|heartbeat| {
+            match admission.judge(kind, &received) {
+                Verdict::Event(event) => batch.events.push(event),
+                Verdict::Heartbeat(heartbeat) => {
                     let arrived = arrivals.at_the_earliest(received.offset);
                     batch.heartbeats.push((heartbeat, arrived));
-                }),
-                Kind::Policies => {
-                    decode_policy(&received.record).map(|policy| batch.policies.push(policy))
                 }
-            };
-            match undecodable {
-                Ok(()) => {}
-                Err(Undecodable::UnknownType(_)) => {
+                Verdict::Policy(policy) => batch.policies.push(policy),
+                Verdict::Unknown(event) => {
                     metrics.skipped.inc();
-                    let event = identity(&received).filter(|_| kind == Kind::Events);
                     batch.not_understood.extend(event);
                 }
-                Err(Undecodable::Broken(reason)) => {
-                    metrics.dead_letters.inc();
-                    batch.dead_letters.push(bury(dead_letters, &received, &reason));
+                Verdict::Quarantined(cause, reason) => {
+                    metrics.put_aside(cause, 1);
+                    if batch.dead_letters.len() < TOLD_PER_BATCH {
+                        tell(cause, &reason, &received);
+                    }
+                    let letter = Letter::new(cause, reason, &received, &mut room);
+                    batch.dead_letters.push(letter);
                 }
             }
         });
+        let untold = batch.dead_letters.len().saturating_sub(TOLD_PER_BATCH);
+        if untold > 0 {
+            warn!(records = untold, "more records are put aside; the dead letters have them");
+        }
         session.reached.extend(&reached);
         batch.caught_up = session.has_caught_up();
         if reached.is_empty() && !batch.caught_up {
@@ -339,19 +325,11 @@ impl Session {
     }
 }
 
-/// Identity of a record whose type is unknown, where it has one and speaks for its own store.
-fn identity(received: &Received<'_>) -> Option<EventId> {
-    let id: EventId =
-        std::str::from_utf8(received.record.header(header::ID)?).ok()?.parse().ok()?;
-    let source = received.record.header(header::SOURCE)?.strip_prefix(b"/stores/")?;
-    (source == id.store.as_str().as_bytes()).then_some(id)
-}
-
-fn bury(topic: &str, received: &Received<'_>, reason: &str) -> Publication {
-    let origin = format!("{}/{}/{}", received.topic, received.partition, received.offset.0);
+fn tell(cause: Cause, reason: &str, received: &Received<'_>) {
+    let Received { topic, partition, offset, .. } = received;
     let trace_id = trace::id(traceparent(&received.record));
-    warn!(origin, reason, trace_id, "a record could not be read; it goes to the dead letters");
-    Publication { topic: topic.to_owned(), record: dead_letter(&received.record, &origin, reason) }
+    let (cause, offset) = (cause.name(), offset.0);
+    warn!(topic, partition, offset, cause, reason, trace_id, "a record is put aside");
 }
 
 impl std::fmt::Debug for Session {

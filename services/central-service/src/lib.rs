@@ -10,11 +10,12 @@
 //! ```
 //! Effect and position are committed together, so neither can be there without the other; delete the
 //! database and what stores have confirmed comes back from the topics. Reading order: [`intake`],
-//! [`projection`] (what a batch does), [`ledger`] (reservations), [`projector`] (the thread that does
+//! [`admission`] and [`letters`] (what is let in, and what is not), [`projection`] (what a batch does), [`ledger`] (reservations), [`projector`] (the thread that does
 //! both), [`resync`] (a store's whole journal against what is shown), [`read_model`] and [`commitments`]
 //! (what queries see), [`history`] with [`feed`] (those who follow it) and [`past`] (how it stood),
 //! [`gaps`], [`outbound`], [`api`], [`app`].
 
+pub mod admission;
 pub mod api;
 pub mod app;
 pub mod arrivals;
@@ -27,6 +28,7 @@ pub mod gaps;
 pub mod history;
 pub mod intake;
 pub mod ledger;
+pub mod letters;
 pub mod metrics;
 pub mod outbound;
 pub mod past;

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use service_kit::clock;
 use service_kit::metrics::{Common, SECONDS};
 
+use crate::admission::Cause;
 use crate::ledger::LedgerMetrics;
 use crate::projection::{Applied, Batch};
 
@@ -36,6 +37,13 @@ pub struct StateLabel {
     pub state: &'static str,
 }
 
+/// Label of why records were put aside: one of a few.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CauseLabel {
+    /// A [`Cause`]'s name.
+    pub cause: &'static str,
+}
+
 /// The centre's metrics and the registry that renders them.
 #[derive(Debug)]
 pub struct Metrics {
@@ -49,8 +57,7 @@ pub struct Metrics {
     visible_seconds: Histogram,
     /// Records of types a newer producer knows.
     pub skipped: Counter,
-    /// Records nobody could read.
-    pub dead_letters: Counter,
+    dead_letters: Family<CauseLabel, Counter>,
     /// Requests to stores for events that did not come.
     pub replays_asked: Counter,
     refused: Counter,
@@ -87,7 +94,7 @@ impl Metrics {
             apply_seconds: Histogram::new(SECONDS),
             visible_seconds: Histogram::new(SECONDS),
             skipped: Counter::default(),
-            dead_letters: Counter::default(),
+            dead_letters: Family::default(),
             replays_asked: Counter::default(),
             refused: Counter::default(),
             corrected: Counter::default(),
@@ -103,6 +110,8 @@ impl Metrics {
             live_from: AtomicI64::new(i64::MAX),
         };
         metrics.register();
+        // A counter that appears with its first record does not rise: it would raise no alarm.
+        Cause::ALL.into_iter().for_each(|cause| metrics.put_aside(cause, 0));
         metrics
     }
 
@@ -134,7 +143,7 @@ impl Metrics {
         );
         registry.register(
             "dead_letters",
-            "Records that could not be read",
+            "Records that were put aside, by why",
             self.dead_letters.clone(),
         );
         registry.register(
@@ -213,11 +222,25 @@ impl Metrics {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
+    /// Counts records that are put aside.
+    pub fn put_aside(&self, cause: Cause, records: u64) {
+        let label = CauseLabel { cause: cause.name() };
+        self.dead_letters.get_or_create(&label).inc_by(records);
+    }
+
+    /// Records that were put aside for a cause.
+    #[must_use]
+    pub fn dead_letters(&self, cause: Cause) -> u64 {
+        self.dead_letters.get_or_create(&CauseLabel { cause: cause.name() }).get()
+    }
+
     pub(crate) fn applied(&self, started: Instant, applied: Applied, batch: &Batch) {
         self.events.inc_by(applied.events);
         self.duplicates.inc_by(applied.duplicates);
         self.rows.inc_by(applied.rows);
         self.refused.inc_by(applied.refused);
+        self.put_aside(Cause::Refused, applied.refused);
+        self.put_aside(Cause::Implausible, applied.implausible);
         self.corrected.inc_by(applied.corrected);
         self.lost.inc_by(applied.lost);
         self.apply_seconds.observe(started.elapsed().as_secs_f64());

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::{Position, Publication};
+use event_log::Position;
 use inventory_core::StockItem;
 use shared_events::policy::Policy;
 use shared_events::topic::Topics;
@@ -16,12 +16,14 @@ use shared_events::{
     Epoch, EventId, Heartbeat, RecordedEvent, Sku, StockEvent, StoreId, Timestamp,
 };
 
+use crate::admission::Cause;
 use crate::commitments::{AskKey, Change};
 use crate::database::{Database, Durability, Error, Lane, Loaded, Write};
 use crate::history::{NewChange, Recorder};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
+use crate::letters::{Letter, NOT_IN_ITS_JOURNAL, TOO_FAR_AHEAD};
 use crate::read_model::{Level, ReadModel, StoreIndex};
-use crate::repairs::{Aside, refused};
+use crate::repairs::Aside;
 use crate::store::Store;
 
 /// Records as decoded by the intake, with the positions behind them.
@@ -39,8 +41,8 @@ pub struct Batch {
     pub policies: Vec<Policy>,
     /// Everything that was there when the intake began to listen has been read, this batch included.
     pub caught_up: bool,
-    /// Records for the dead-letter topic.
-    pub dead_letters: Vec<Publication>,
+    /// Records that are not let in.
+    pub dead_letters: Vec<Letter>,
     /// The broker these were read from, when it is another one than before.
     pub cluster_id: Option<String>,
     /// Next record of every partition that was read.
@@ -58,6 +60,8 @@ pub struct Applied {
     pub rows: u64,
     /// Events written outside of the lives their store goes by.
     pub refused: u64,
+    /// Events and heartbeats far beyond everything their store has reported.
+    pub implausible: u64,
     /// Items that were corrected by their store's journal.
     pub corrected: u64,
     /// Events that stores once reported and do not have any more.
@@ -167,7 +171,7 @@ impl Projection {
             self.apply_event(event, &mut effects, &mut applied, now)?;
         }
         self.pass_over(&batch.not_understood, &mut effects);
-        self.hear(&batch.heartbeats, &mut effects, now);
+        self.hear(&batch.heartbeats, &mut effects, &mut applied, now);
         for policy in &batch.policies {
             self.ledger.heard_policy(policy);
         }
@@ -203,7 +207,12 @@ impl Projection {
         let store = self.store_mut(index);
         if store.refuses(&event.id) {
             applied.refused += 1;
-            effects.aside.letters.push(refused(event, &self.topics));
+            effects.aside.letters.push(Letter::of_event(event, Cause::Refused, NOT_IN_ITS_JOURNAL));
+            return Ok(());
+        }
+        if store.is_implausible(event.id.sequence) {
+            applied.implausible += 1;
+            effects.aside.letters.push(Letter::of_event(event, Cause::Implausible, TOO_FAR_AHEAD));
             return Ok(());
         }
         store.resync.take(index, event);
@@ -227,7 +236,7 @@ impl Projection {
             let index = self.index_of(&id.store);
             effects.touched.insert(index.place());
             let store = self.store_mut(index);
-            if store.refuses(id) {
+            if store.refuses(id) || store.is_implausible(id.sequence) {
                 continue;
             }
             store.resync.pass_over(id);
@@ -241,12 +250,19 @@ impl Projection {
         &mut self,
         heartbeats: &[(Heartbeat, Option<Instant>)],
         effects: &mut Effects<'_>,
+        applied: &mut Applied,
         now: Timestamp,
     ) {
         for (heartbeat, arrived) in heartbeats {
             let index = self.index_of(&heartbeat.store_id);
             effects.touched.insert(index.place());
             let store = self.store_mut(index);
+            if store.is_implausible(heartbeat.head) {
+                applied.implausible += 1;
+                let letter = Letter::of_heartbeat(heartbeat, Cause::Implausible, TOO_FAR_AHEAD);
+                effects.aside.letters.push(letter);
+                continue;
+            }
             let heard = store.hear(heartbeat, *arrived);
             effects.lost += heard.lost;
             if heard.reborn {
@@ -356,7 +372,7 @@ impl Projection {
         }
         self.history.record(&write, &effects.changes)?;
         let corrected =
-            effects.aside.write(&write, &mut self.history, &self.stores, &self.model)?;
+            effects.aside.write(&write, &mut self.history, &self.stores, &self.model, now)?;
         self.ledger.write(&write, now)?;
         if let Some(cluster_id) = &batch.cluster_id {
             write.cluster_id(cluster_id)?;

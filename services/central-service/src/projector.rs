@@ -16,9 +16,11 @@ use service_kit::trace::{self, Context, Span};
 use shared_events::StoreId;
 use tokio::sync::oneshot;
 
+use crate::admission::Verdict;
 use crate::clock::now;
 use crate::database::{Error, Lane};
 use crate::ledger::{Ask, Refusal};
+use crate::letters::Redriven;
 use crate::metrics::Metrics;
 use crate::outbound::Bell;
 use crate::projection::{Batch, Projection};
@@ -41,6 +43,8 @@ enum Message {
     Ask(Ask, Option<Context>),
     /// Somebody wants a store's levels compared with its journal.
     Compare(StoreId, oneshot::Sender<()>),
+    /// A dead letter is tried again, as it was judged.
+    Redrive(i64, Box<Verdict>, oneshot::Sender<Redriven>),
     /// A lane of the outbox was published up to this row.
     Published(Lane, i64),
     /// Nobody will ask any more.
@@ -139,6 +143,16 @@ impl Handle {
         noted.await.map_err(|_dropped| Refusal::Unknown)
     }
 
+    /// Tries a dead letter again, as it was judged; tells what came of it once that is on disk.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn redrive(&self, id: i64, verdict: Verdict) -> Result<Redriven, Refusal> {
+        let (reply, came) = oneshot::channel();
+        self.mail.try_send(Message::Redrive(id, Box::new(verdict), reply))?;
+        came.await.map_err(|_dropped| Refusal::Unknown)
+    }
+
     /// Ends the projector behind everything that was sent before. Connections that are still open keep
     /// their handles, so it cannot wait for those to go.
     pub(crate) fn stop(&self) {
@@ -168,6 +182,7 @@ struct Round {
     /// The traces that they are part of.
     traces: Vec<Context>,
     compare: Vec<(StoreId, oneshot::Sender<()>)>,
+    redrive: Vec<(i64, Verdict, oneshot::Sender<Redriven>)>,
     published: Vec<(Lane, i64)>,
     stop: bool,
 }
@@ -182,6 +197,7 @@ impl Round {
                 self.traces.extend(trace);
             }
             Message::Compare(store, reply) => self.compare.push((store, reply)),
+            Message::Redrive(id, verdict, reply) => self.redrive.push((id, *verdict, reply)),
             Message::Published(lane, through) => self.published.push((lane, through)),
             Message::Stop => self.stop = true,
         }
@@ -227,6 +243,9 @@ impl Projector {
                 if reply.send(()).is_err() {
                     tracing::debug!(%store, "whoever wanted the comparison has left");
                 }
+            }
+            for (id, verdict, reply) in round.redrive {
+                self.redrive(id, verdict, reply)?;
             }
             self.serve(round.asks, &round.traces)?;
             if Instant::now() >= look_at {
@@ -288,6 +307,21 @@ impl Projector {
                 Err(error)
             }
         }
+    }
+
+    fn redrive(
+        &mut self,
+        id: i64,
+        verdict: Verdict,
+        reply: oneshot::Sender<Redriven>,
+    ) -> Result<(), Error> {
+        let (came, applied) = self.projection.redrive(id, verdict, now())?;
+        self.metrics.applied(Instant::now(), applied, &Batch::default());
+        self.bell.ring();
+        if reply.send(came).is_err() {
+            tracing::debug!(id, "whoever tried the dead letter again has left");
+        }
+        Ok(())
     }
 
     /// A span for each event that is part of a sampled trace.

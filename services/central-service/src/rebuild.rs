@@ -6,6 +6,7 @@ use std::time::Duration;
 use event_log::EventLog;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::clock::now;
 use crate::config::Config;
 use crate::database::Database;
@@ -54,8 +55,8 @@ pub fn rebuild(
         metrics.ledger.clone(),
     )?;
     let mut intake = Intake {
+        admission: Arc::new(Admission::new(config.topics.clone(), Arc::clone(&log))),
         log,
-        topics: config.topics.clone(),
         positions: std::collections::BTreeMap::new(),
         cluster_id,
         metrics,

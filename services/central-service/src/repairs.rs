@@ -6,11 +6,12 @@ use event_log::Publication;
 use inventory_core::SequenceTracker;
 use shared_events::command::CommandEnvelope;
 use shared_events::topic::Topics;
-use shared_events::wire::{IncomingRecord, dead_letter, encode_command, encode_event};
-use shared_events::{Epoch, Levels, RecordedEvent, Sku, StoreId, Timestamp, Version};
+use shared_events::wire::encode_command;
+use shared_events::{Epoch, Levels, Sku, StoreId, Timestamp, Version};
 
 use crate::database::{Durability, Error, Lane, Write};
 use crate::history::{NewChange, Recorder};
+use crate::letters::{self, Letter};
 use crate::projection::Projection;
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::resync::Gathered;
@@ -22,8 +23,8 @@ const COMPARED_AT_ONCE: usize = 4;
 /// What a batch leads to beside levels.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
-    /// Records for the dead-letter topic.
-    pub(crate) letters: Vec<Publication>,
+    /// Records that are not let in.
+    pub(crate) letters: Vec<Letter>,
     /// Commands that tell stores of their journals.
     pub(crate) told: Vec<CommandEnvelope>,
     /// Stores whose whole journal has come, and what it leads to.
@@ -32,7 +33,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    pub(crate) fn new(letters: Vec<Publication>, topics: Topics) -> Self {
+    pub(crate) fn new(letters: Vec<Letter>, topics: Topics) -> Self {
         Self { letters, topics, ..Self::default() }
     }
 
@@ -43,8 +44,9 @@ impl Aside {
         history: &mut Recorder,
         stores: &[Store],
         model: &ReadModel,
+        now: Timestamp,
     ) -> Result<u64, Error> {
-        self.letters.iter().try_for_each(|letter| write.publish(Lane::Records, letter))?;
+        letters::keep(write, &self.letters, &self.topics, now)?;
         publish(write, &self.topics, &self.told)?;
         let mut corrected = 0;
         for (index, gathered) in &self.compared {
@@ -219,21 +221,6 @@ impl Projection {
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// The record that keeps an event which is no longer part of what happened.
-pub(crate) fn refused(event: &RecordedEvent, topics: &Topics) -> Publication {
-    let record = encode_event(event);
-    let headers: Vec<_> =
-        record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-    let incoming = IncomingRecord {
-        key: Some(&record.key),
-        headers: &headers,
-        value: record.value.as_deref(),
-    };
-    let reason = "its journal does not have it: it was written by a copy, or lost since";
-    let letter = dead_letter(&incoming, &event.id.to_string(), reason);
-    Publication { topic: topics.dead_letters().name, record: letter }
 }
 
 fn publish(write: &Write<'_>, topics: &Topics, asks: &[CommandEnvelope]) -> Result<(), Error> {

@@ -16,6 +16,9 @@ use crate::resync::Resync;
 
 /// Most events asked for at once: bounds what one repair costs the store's line.
 pub(crate) const EVENTS_PER_REPLAY: u64 = 50_000;
+/// An event or a head so far beyond what a store has reported cannot be its own: more than a shop writes in
+/// years.
+const PLAUSIBLE_AHEAD: u64 = 10_000_000;
 /// A store is told again that it is contradicted, as long as it goes on.
 const CONTRADICT_EVERY_MS: u64 = 2_000;
 
@@ -82,6 +85,10 @@ pub(crate) struct Store {
     location: Option<Location>,
     /// Its journal is behind what it reported in this very life: it is not the only one.
     went_back: bool,
+    /// The newest event when it was last heard, if it did not report that one.
+    ahead: Option<(Epoch, Sequence)>,
+    /// That one is not in what it reported since: a store reports what it publishes.
+    unreported: bool,
     /// Its levels here are not its own, or rest on what its journal does not have, as was told last.
     pub(crate) doubtful: bool,
     tell: Tell,
@@ -101,6 +108,8 @@ impl Store {
             heard_at: None,
             location: None,
             went_back: false,
+            ahead: None,
+            unreported: false,
             doubtful: false,
             tell: Tell::Nothing,
             contradicted_at_ms: None,
@@ -132,6 +141,10 @@ impl Store {
         }
         if back {
             return Heard::default();
+        }
+        if arrived.is_some() && !heartbeat.opening {
+            self.unreported = self.ahead.is_some_and(|ahead| ahead > told);
+            self.ahead = self.newest().filter(|newest| *newest > told);
         }
         self.location = heartbeat.location;
         let (reborn, mut lost) = (heartbeat.epoch != self.witness.epoch, 0);
@@ -183,6 +196,14 @@ impl Store {
         // What lies in front of the first life is in no journal any more, and happened all the same.
         let lived = lineage.as_ref().map_or(Some(*epoch), |lives| lives.epoch_of(id.sequence));
         lived.is_some_and(|lived| lived != id.epoch)
+    }
+
+    /// Whether nothing in this store's journal can stand there yet, by what it last reported. One that has
+    /// reported nothing may be anywhere.
+    pub(crate) fn is_implausible(&self, sequence: Sequence) -> bool {
+        let Witness { epoch, head, .. } = &self.witness;
+        let most = head.get().saturating_add(PLAUSIBLE_AHEAD);
+        *epoch > Epoch::ZERO && sequence.get() > most
     }
 
     /// What to ask the store for, when events are missing and do not come.
@@ -240,16 +261,20 @@ impl Store {
     /// The same, and by events whose heartbeat never came.
     fn seen(&self) -> JournalWitnessed {
         let JournalWitnessed { epoch, head, head_hash, lineage } = self.reported();
-        let newest = self.trackers.iter().map(|(epoch, tracker)| (*epoch, tracker.highest()));
-        // A tracker without events stands where its life begins.
-        let newest = newest.filter(|(_, highest)| *highest > Sequence::ZERO).max();
-        match newest {
+        match self.newest() {
             Some((later, beyond)) if (later, beyond) > (epoch, head) => {
                 let lineage = lineage.filter(|_| later == epoch);
                 JournalWitnessed { epoch: later, head: beyond, head_hash: String::new(), lineage }
             }
             _ => JournalWitnessed { epoch, head, head_hash, lineage },
         }
+    }
+
+    /// The newest event that was applied.
+    fn newest(&self) -> Option<(Epoch, Sequence)> {
+        let newest = self.trackers.iter().map(|(epoch, tracker)| (*epoch, tracker.highest()));
+        // A tracker without events stands where its life begins.
+        newest.filter(|(_, highest)| *highest > Sequence::ZERO).max()
     }
 
     fn replay(&self, from: Sequence, through: Sequence, now: Timestamp) -> CommandEnvelope {
@@ -262,7 +287,7 @@ impl Store {
     pub(crate) fn view(&mut self) -> StoreView {
         let agrees = self.agrees();
         let differ = agrees == Some(false);
-        self.doubtful = differ || self.has_strays();
+        self.doubtful = differ || self.unreported || self.has_strays();
         StoreView {
             id: self.id.clone(),
             witness: self.witness.clone(),

@@ -13,14 +13,19 @@ mod memory;
 mod mock_broker;
 mod murmur2;
 mod port;
+pub mod signature;
+mod signed;
 mod stalls;
 
 pub use ask::ask;
 pub use kafka::{KafkaConfig, KafkaLog, TopicStatus};
 pub use memory::{Chaos, MemoryLog};
 pub use mock_broker::MockBroker;
+pub use murmur2::partition;
 pub use port::{
     Error, EventLog, Extent, Offset, Position, Publication, Published, Publisher, Received,
     Subscriber,
 };
+pub use signature::RecordKey;
+pub use signed::{RecordKeys, SignedLog, Speaker, Unverified};
 pub use stalls::Stalls;

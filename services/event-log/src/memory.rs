@@ -241,6 +241,7 @@ impl Subscriber for MemorySubscriber {
                 topic: &position.topic,
                 partition: position.partition,
                 offset: position.next,
+                appended_at_ms: None,
                 record: IncomingRecord {
                     key: Some(&record.key),
                     headers: &headers,

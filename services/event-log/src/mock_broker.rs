@@ -42,7 +42,8 @@ impl MockBroker {
             .recv()
             .map_err(|error| Error::Client(error.to_string()))?
             .map_err(|error| Error::Client(error.to_string()))?;
-        let config = KafkaConfig { brokers, fetch_wait_ms: 5 };
+        let mut config = KafkaConfig::new(brokers);
+        config.fetch_wait_ms = 5;
         Ok(Self { config, stop: Some(stop), thread: Some(thread) })
     }
 

@@ -1,7 +1,8 @@
 //! Kafka's default partitioner, so that keys lie where every Java tool expects them.
 
 /// Partition of a key among `partitions`, as the Java client's default partitioner places it.
-pub(crate) fn partition(key: &[u8], partitions: usize) -> usize {
+#[must_use]
+pub fn partition(key: &[u8], partitions: usize) -> usize {
     let positive = murmur2(key) & 0x7fff_ffff;
     usize::try_from(positive).unwrap_or_default() % partitions.max(1)
 }

@@ -7,6 +7,8 @@ use shared_events::topic::TopicSpec;
 use shared_events::wire::{IncomingRecord, OutgoingRecord};
 use tokio_util::sync::CancellationToken;
 
+use crate::signed::Unverified;
+
 /// A record's place in a partition, given by the broker. Never a `Sequence`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offset(pub i64);
@@ -66,6 +68,8 @@ pub struct Received<'a> {
     pub partition: i32,
     /// Its place there.
     pub offset: Offset,
+    /// When the broker took it, in milliseconds of UTC; `None` where its writer may have said so itself.
+    pub appended_at_ms: Option<i64>,
     /// Key, headers, value.
     pub record: IncomingRecord<'a>,
 }
@@ -107,6 +111,11 @@ pub enum Error {
     /// The topic does not exist (any more).
     #[error("topic {0} does not exist")]
     TopicMissing(String),
+    /// The broker knows who asks, and does not let them.
+    #[error(
+        "the broker does not allow it ({0}): topics are made by an administrator with deploy/kafka/create-topics, rights are given with deploy/kafka/acls"
+    )]
+    Denied(String),
     /// A read position is outside what the partition holds.
     #[error("a read position is outside what its partition holds")]
     PositionLost,
@@ -167,6 +176,16 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Client`] when the configuration is refused. Needs no connection.
     fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error>;
+
+    /// Whether a record was written by the store or centre in whose name it speaks, as far as that is
+    /// to be proven here.
+    ///
+    /// # Errors
+    /// [`Unverified`], with what is wrong.
+    fn authenticate(&self, received: &Received<'_>) -> Result<(), Unverified> {
+        let _anybody_is_believed = received;
+        Ok(())
+    }
 }
 
 /// Publishes in order: a record is in its partition before any later one of the same partition.

@@ -14,6 +14,7 @@ use service_kit::trace::names::{attribute, service};
 use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
 use tracing_subscriber::EnvFilter;
 
+use crate::kafka_security::KafkaSecurity;
 use crate::{bench, central, dev, doctor, key, output, replay, store, token, verify};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE`).
@@ -93,6 +94,8 @@ pub(crate) struct Broker {
     #[arg(long, env = "ONHAND_KAFKA", value_name = "HOST:PORT,…", value_parser = brokers)]
     pub(crate) kafka: String,
     #[command(flatten)]
+    security: KafkaSecurity,
+    #[command(flatten)]
     pub(crate) naming: Naming,
 }
 
@@ -121,8 +124,10 @@ pub(crate) struct Naming {
 }
 
 impl Broker {
-    pub(crate) fn log(&self) -> Arc<KafkaLog> {
-        Arc::new(KafkaLog::new(KafkaConfig::new(&self.kafka)))
+    /// The broker, without keys for its records.
+    pub(crate) fn log(&self) -> Result<Arc<KafkaLog>, String> {
+        let config = self.security.apply(KafkaConfig::new(&self.kafka))?;
+        Ok(Arc::new(KafkaLog::new(config)))
     }
 
     pub(crate) fn topics(&self) -> Topics {

@@ -6,7 +6,7 @@ use event_log::{Error, EventLog as _, KafkaLog, TopicStatus};
 use shared_events::StoreId;
 use shared_events::topic::TopicSpec;
 
-use crate::cli::Broker;
+use crate::cli::{self, Broker};
 use crate::output;
 
 /// Check SQLite, broker and topics. Changes nothing; exits 1 when something must be mended.
@@ -29,7 +29,13 @@ struct Finding {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut findings = vec![sqlite()];
-    let log = args.broker.log();
+    let log = match args.broker.log() {
+        Ok(log) => log,
+        Err(wrong) => {
+            output::error(&format!("{wrong} (see `onhand doctor --help`)"));
+            return Ok(ExitCode::from(cli::USAGE));
+        }
+    };
     match log.cluster_id() {
         Ok(cluster) => {
             let what = format!("broker {} answers, cluster {cluster}", args.broker.kafka);

@@ -6,10 +6,12 @@ mod central;
 mod cli;
 mod dev;
 mod doctor;
+mod kafka_security;
 mod key;
 mod listen;
 mod output;
 mod progress;
+mod record_keys;
 #[cfg(test)]
 mod reference;
 mod replay;

@@ -223,6 +223,12 @@ impl Commands {
     }
 
     fn understand(&self, received: &Received<'_>) -> Option<Understood> {
+        if let Err(unverified) = self.log.authenticate(received) {
+            self.metrics.unreadable_commands.inc();
+            let offset = received.offset.0;
+            warn!(%unverified, offset, "a command is not by a centre; it is not executed");
+            return None;
+        }
         match decode_command(&received.record) {
             Ok(envelope) if envelope.store != self.store => {
                 self.metrics.unreadable_commands.inc();

@@ -34,17 +34,24 @@ pub enum Undecodable {
     Broken(String),
 }
 
+/// Most headers that a record may have; Onhand's own have eleven.
+pub const MAX_HEADERS: usize = 64;
+/// Most bytes of a value that is read as an event, heartbeat, policy or command.
+pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
+/// Most bytes of a reason: it may quote the record.
+const MAX_REASON_BYTES: usize = 300;
+
 /// Reads a stock event.
 ///
 /// # Errors
 /// [`Undecodable`]; key and source that contradict the event's identity are [`Undecodable::Broken`].
 pub fn decode_event(record: &IncomingRecord<'_>) -> Result<RecordedEvent, Undecodable> {
-    let event_type = text(record, header::TYPE)?;
+    let event_type = record_type(record)?;
     // The type comes first: a newer producer may also have changed what the rest looks like.
     let event =
         StockEvent::from_data(event_type, record.value.unwrap_or_default()).map_err(|error| {
             match error {
-                InvalidEventData::UnknownType(name) => Undecodable::UnknownType(name),
+                InvalidEventData::UnknownType(name) => unknown(&name),
                 InvalidEventData::Malformed { .. } if record.value.is_none() => broken("no value"),
                 malformed @ InvalidEventData::Malformed { .. } => broken(&malformed.to_string()),
             }
@@ -75,9 +82,9 @@ pub fn decode_event(record: &IncomingRecord<'_>) -> Result<RecordedEvent, Undeco
 /// # Errors
 /// [`Undecodable`], as for events.
 pub fn decode_heartbeat(record: &IncomingRecord<'_>) -> Result<Heartbeat, Undecodable> {
-    match text(record, header::TYPE)? {
+    match record_type(record)? {
         HEARTBEAT => {}
-        other => return Err(Undecodable::UnknownType(other.to_owned())),
+        other => return Err(unknown(other)),
     }
     let heartbeat: Heartbeat = data(record)?;
     require_source(record, &heartbeat.store_id)?;
@@ -99,7 +106,7 @@ pub fn decode_heartbeat(record: &IncomingRecord<'_>) -> Result<Heartbeat, Undeco
 pub fn decode_reservation(record: &IncomingRecord<'_>) -> Result<Reservation, Undecodable> {
     match text(record, header::TYPE)? {
         RESERVATION_CHANGED => {}
-        other => return Err(Undecodable::UnknownType(other.to_owned())),
+        other => return Err(unknown(other)),
     }
     let mut reservation: Reservation = data(record)?;
     let id = &reservation.reservation_id;
@@ -126,7 +133,7 @@ pub fn decode_reservation(record: &IncomingRecord<'_>) -> Result<Reservation, Un
 /// # Errors
 /// [`Undecodable`], as for events.
 pub fn decode_policy(record: &IncomingRecord<'_>) -> Result<Policy, Undecodable> {
-    match text(record, header::TYPE)? {
+    match record_type(record)? {
         SELLING => decode_selling(record).map(Policy::Selling),
         _ => decode_safety_stock(record).map(Policy::SafetyStock),
     }
@@ -137,9 +144,9 @@ pub fn decode_policy(record: &IncomingRecord<'_>) -> Result<Policy, Undecodable>
 /// # Errors
 /// [`Undecodable`], as for events.
 pub fn decode_selling(record: &IncomingRecord<'_>) -> Result<Selling, Undecodable> {
-    match text(record, header::TYPE)? {
+    match record_type(record)? {
         SELLING => {}
-        other => return Err(Undecodable::UnknownType(other.to_owned())),
+        other => return Err(unknown(other)),
     }
     let policy: Selling = data(record)?;
     if record.key != Some(policy.key().as_bytes()) {
@@ -154,9 +161,9 @@ pub fn decode_selling(record: &IncomingRecord<'_>) -> Result<Selling, Undecodabl
 /// # Errors
 /// [`Undecodable`], as for events.
 pub fn decode_safety_stock(record: &IncomingRecord<'_>) -> Result<SafetyStock, Undecodable> {
-    match text(record, header::TYPE)? {
+    match record_type(record)? {
         SAFETY_STOCK => {}
-        other => return Err(Undecodable::UnknownType(other.to_owned())),
+        other => return Err(unknown(other)),
     }
     let policy: SafetyStock = data(record)?;
     if record.key != Some(policy.scope.key().as_bytes()) {
@@ -174,7 +181,7 @@ pub fn decode_safety_stock(record: &IncomingRecord<'_>) -> Result<SafetyStock, U
 /// # Errors
 /// [`Undecodable`], as for events.
 pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Undecodable> {
-    let command = match text(record, header::TYPE)? {
+    let command = match record_type(record)? {
         REPLAY_EVENTS => {
             let replay: ReplayEvents = data(record)?;
             if replay.epoch.get() == 0 || replay.from.get() == 0 || replay.from > replay.through {
@@ -213,7 +220,7 @@ pub fn decode_command(record: &IncomingRecord<'_>) -> Result<CommandEnvelope, Un
             require_attempt(fulfil.attempt)?;
             StoreCommand::Fulfil(fulfil)
         }
-        other => return Err(Undecodable::UnknownType(other.to_owned())),
+        other => return Err(unknown(other)),
     };
     let key = std::str::from_utf8(record.key.unwrap_or_default()).unwrap_or_default();
     Ok(CommandEnvelope {
@@ -323,6 +330,17 @@ fn require_source(record: &IncomingRecord<'_>, store: &StoreId) -> Result<(), Un
     }
 }
 
+/// What a record says it is; the first look at it, so one out of bounds is not looked at any further.
+fn record_type<'a>(record: &IncomingRecord<'a>) -> Result<&'a str, Undecodable> {
+    if record.headers.len() > MAX_HEADERS {
+        return Err(broken(&format!("more than {MAX_HEADERS} headers")));
+    }
+    if record.value.is_some_and(|value| value.len() > MAX_VALUE_BYTES) {
+        return Err(broken(&format!("a value of more than {MAX_VALUE_BYTES} bytes")));
+    }
+    text(record, header::TYPE)
+}
+
 fn data<T: DeserializeOwned>(record: &IncomingRecord<'_>) -> Result<T, Undecodable> {
     let value = record.value.ok_or_else(|| broken("no value"))?;
     serde_json::from_slice(value).map_err(|error| broken(&format!("data: {error}")))
@@ -348,5 +366,13 @@ fn optional<T: FromStr<Err: std::fmt::Display>>(
 }
 
 fn broken(reason: &str) -> Undecodable {
-    Undecodable::Broken(reason.to_owned())
+    Undecodable::Broken(clipped(reason))
+}
+
+fn unknown(name: &str) -> Undecodable {
+    Undecodable::UnknownType(clipped(name))
+}
+
+fn clipped(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MAX_REASON_BYTES)).unwrap_or(text).to_owned()
 }

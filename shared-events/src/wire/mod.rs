@@ -8,8 +8,9 @@ mod decode;
 mod encode;
 
 pub use decode::{
-    Undecodable, decode_command, decode_event, decode_heartbeat, decode_policy, decode_reservation,
-    decode_safety_stock, decode_selling, traceparent, valid_traceparent,
+    MAX_HEADERS, MAX_VALUE_BYTES, Undecodable, decode_command, decode_event, decode_heartbeat,
+    decode_policy, decode_reservation, decode_safety_stock, decode_selling, traceparent,
+    valid_traceparent,
 };
 pub use encode::{
     dead_letter, encode_command, encode_event, encode_heartbeat, encode_policy, encode_reservation,
@@ -38,6 +39,10 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "content-type";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
+    /// Signed records: the name of the key.
+    pub const KEY_ID: &str = "x-key-id";
+    /// Signed records: HMAC-SHA256 under that key, 64 characters of lower-case hex.
+    pub const SIGNATURE: &str = "x-signature";
     /// Dead letters: where the record came from, `topic/partition/offset`.
     pub const ORIGIN: &str = "x-origin";
     /// Dead letters: why it could not be read.

@@ -70,10 +70,6 @@ fn command_id() -> impl Strategy<Value = CommandId> {
     "[!-~]{1,128}".prop_map(|text| CommandId::parse(&text).expect("visible ASCII"))
 }
 
-fn subject() -> impl Strategy<Value = Subject> {
-    "[!-~]{1,128}".prop_map(|text| Subject::parse(&text).expect("visible ASCII"))
-}
-
 fn order_id() -> impl Strategy<Value = OrderId> {
     "[!-~]{1,128}".prop_map(|text| OrderId::parse(&text).expect("visible ASCII"))
 }

@@ -3,6 +3,7 @@
 mod as_of;
 mod availability;
 mod commands;
+mod dead_letters;
 mod events;
 mod explain;
 mod freshness;
@@ -29,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::admission::Admission;
 use crate::clock::now;
 use crate::database::{Error, Reader};
 use crate::ledger::Refusal;
@@ -52,6 +54,8 @@ pub struct State {
     pub reader: Arc<Mutex<Reader>>,
     /// Those who follow the changes.
     pub streams: Arc<Streams>,
+    /// What is let in of the broker.
+    pub admission: Arc<Admission>,
 }
 
 /// Reads the database beside its writer.
@@ -142,6 +146,8 @@ pub(crate) fn doors(state: State, access: &Access) -> Doors {
         .routes(routes!(sync::status, sync::compare))
         .routes(routes!(stream::stream))
         .routes(routes!(events::events))
+        .routes(routes!(dead_letters::dead_letters))
+        .routes(routes!(dead_letters::redrive))
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

@@ -3,7 +3,7 @@
 
 type Headers = Vec<(String, Vec<u8>)>;
 
-pub(super) fn to_text(headers: &Headers) -> String {
+pub(super) fn to_text(headers: &[(String, Vec<u8>)]) -> String {
     let text = |value: &Vec<u8>| value.iter().copied().map(char::from).collect::<String>();
     let pairs: Vec<_> = headers.iter().map(|(name, value)| (name, text(value))).collect();
     serde_json::to_string(&pairs).expect("text always serialises")

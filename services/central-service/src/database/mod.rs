@@ -4,6 +4,7 @@ mod columns;
 mod headers;
 mod history;
 mod ledger;
+mod letters;
 mod load;
 mod past;
 mod reader;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use central_service::admission::Cause;
 use central_service::database::{Database, Lane};
 use event_log::{EventLog, MemoryLog};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use crate::support::{
 type Spoil = fn(&mut OutgoingRecord);
 
 /// Every way in which an event record can be wrong, on a record that was right.
-const EVENTS: [(&str, Spoil); 21] = [
+const EVENTS: [(&str, Spoil); 25] = [
     ("foreign store id", |record| set(record, header::ID, b"S2/1/1")),
     ("foreign source", |record| set(record, header::SOURCE, b"/stores/S2")),
     ("another item's key", |record| record.key = b"S1|OTHER".to_vec()),
@@ -45,16 +46,28 @@ const EVENTS: [(&str, Spoil); 21] = [
     ("version beyond 2^53", |record| put(record, "version", json!(1_u64 << 53))),
     ("more units than a shelf holds", |record| put(record, "onHand", json!(10_000_000_000_i64))),
     ("units beyond i64", |record| put(record, "onHand", json!(1e300))),
+    ("nesting without end", |record| record.value = Some(vec![b'['; 100_000])),
+    ("nesting in a field", |record| {
+        let nested = "[".repeat(100_000);
+        record.value = Some(format!("{{\"reason\":{nested}").into_bytes());
+    }),
+    ("2 MiB of value", |record| record.value.as_mut().expect("a value").resize(2 << 20, b' ')),
+    ("headers without number", |record| {
+        record.headers.extend((0..5_000).map(|n| (format!("h{n}"), Vec::new())));
+    }),
 ];
 
 /// The same for heartbeats.
-const HEARTBEATS: [(&str, Spoil); 6] = [
+const HEARTBEATS: [(&str, Spoil); 9] = [
     ("foreign store", |record| put(record, "storeId", json!("S2"))),
     ("foreign key", |record| record.key = b"S2".to_vec()),
     ("epoch 0", |record| put(record, "epoch", json!(0))),
     ("head beyond 2^53", |record| put(record, "head", json!(1_u64 << 53))),
     ("published beyond its head", |record| put(record, "publishedThrough", json!(1_000))),
     ("truncated JSON", |record| record.value.as_mut().expect("a value").truncate(9)),
+    ("tombstone", |record| record.value = None),
+    ("nesting without end", |record| record.value = Some(vec![b'['; 100_000])),
+    ("2 MiB of value", |record| record.value.as_mut().expect("a value").resize(2 << 20, b' ')),
 ];
 
 fn set(record: &mut OutgoingRecord, name: &str, value: &[u8]) {
@@ -143,7 +156,13 @@ async fn unreadable_records_are_kept_once_and_hold_up_nothing() {
     assert_eq!(centre.model.level(index, &sku("BAD")), None);
     assert!(centre.model.store(&store("S2")).is_none(), "nobody speaks for another store");
     let metrics = get(&centre.router, "/metrics").await.text;
-    assert!(metrics.contains(&format!("onhand_central_dead_letters_total {ALL}\n")), "{metrics}");
+    let counted = |cause: &str, count: usize| {
+        let line = format!("onhand_central_dead_letters_total{{cause=\"{cause}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    };
+    counted("unreadable", ALL);
+    counted("misplaced", 0);
+    counted("implausible", 0);
     centre.stop().await;
 
     let letters = records(log.as_ref(), &topic);
@@ -281,7 +300,7 @@ fn records_of_unknown_types_are_skipped_and_counted() {
     let mut centre = Centre::open(folder.path(), &log);
     assert_eq!(centre.catch_up().events, 2);
     assert_eq!(centre.metrics.skipped.get(), 3);
-    assert_eq!(centre.metrics.dead_letters.get(), 0);
+    assert_eq!(Cause::ALL.map(|cause| centre.metrics.dead_letters(cause)), [0; Cause::ALL.len()]);
     assert_eq!(centre.outbox(), []);
     assert_eq!(centre.on_hand(&shop.id, "A"), Some(2));
     drop(centre);

@@ -15,6 +15,8 @@ mod freshness;
 #[cfg(test)]
 mod gaps;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod ledger;
@@ -34,6 +36,8 @@ mod positions;
 mod resync;
 #[cfg(test)]
 mod selling;
+#[cfg(test)]
+mod signed;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -6,11 +6,13 @@ mod subscriber;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use shared_events::topic::TopicSpec;
@@ -41,6 +43,34 @@ pub struct TopicStatus {
     pub settings: BTreeMap<String, String>,
 }
 
+/// Remembers why a broker was not reached: a question that ends in time says only that it did.
+#[derive(Debug, Default)]
+struct Told(Mutex<Option<String>>);
+
+impl ClientContext for Told {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+        if facility == "FAIL" {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Told {}
+
+impl Told {
+    /// An error with what is behind it.
+    fn explain(&self, error: Error) -> Error {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (error, told) {
+            (Error::Unreachable { brokers, detail }, Some(told)) => {
+                Error::Unreachable { brokers, detail: format!("{detail}: {told}") }
+            }
+            (error, _) => error,
+        }
+    }
+}
+
 impl KafkaLog {
     /// Names a cluster. Connects to nothing yet.
     #[must_use]
@@ -53,15 +83,23 @@ impl KafkaLog {
     /// # Errors
     /// [`Error::Unreachable`].
     pub fn describe_topics(&self, topics: &[TopicSpec]) -> Result<Vec<TopicStatus>, Error> {
-        topics::describe(&self.admin()?, topics).map_err(|error| self.translate(&error))
+        let admin = self.admin()?;
+        let failed = |error| admin.inner().context().explain(self.translate(&error));
+        topics::describe(&admin, topics).map_err(failed)
     }
 
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
-        self.config.base().create().map_err(|error| self.translate(&error))
+    fn admin(&self) -> Result<AdminClient<Told>, Error> {
+        self.config
+            .base()
+            .create_with_context(Told::default())
+            .map_err(|error| self.translate(&error))
     }
 
-    fn reader(&self) -> Result<BaseConsumer, Error> {
-        self.config.consumer().create().map_err(|error| self.translate(&error))
+    fn reader(&self) -> Result<BaseConsumer<Told>, Error> {
+        self.config
+            .consumer()
+            .create_with_context(Told::default())
+            .map_err(|error| self.translate(&error))
     }
 
     fn translate(&self, error: &KafkaError) -> Error {
@@ -72,7 +110,7 @@ impl KafkaLog {
 impl EventLog for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error> {
         let admin = self.admin()?;
-        let failed = |error| self.translate(&error);
+        let failed = |error| admin.inner().context().explain(self.translate(&error));
         let mut found = topics::partition_counts(&admin).map_err(failed)?;
         let missing: Vec<_> =
             topics.iter().filter(|topic| !found.contains_key(&topic.name)).cloned().collect();
@@ -102,16 +140,17 @@ impl EventLog for KafkaLog {
             .map(|partition| {
                 let (low, high) = reader
                     .fetch_watermarks(&topic.name, partition, ANSWER_WITHIN)
-                    .map_err(|error| self.translate(&error))?;
+                    .map_err(|error| reader.context().explain(self.translate(&error)))?;
                 Ok(Extent { low: Offset(low), high: Offset(high) })
             })
             .collect()
     }
 
     fn cluster_id(&self) -> Result<String, Error> {
-        self.admin()?.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| Error::Unreachable {
-            brokers: self.config.brokers.clone(),
-            detail: "no cluster id".to_owned(),
+        let admin = self.admin()?;
+        admin.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| {
+            let (brokers, detail) = (self.config.brokers.clone(), "no cluster id".to_owned());
+            admin.inner().context().explain(Error::Unreachable { brokers, detail })
         })
     }
 
@@ -137,6 +176,11 @@ fn translate(brokers: &str, error: &KafkaError) -> Error {
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
             Error::TopicMissing(error.to_string())
         }
+        Some(
+            Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::GroupAuthorizationFailed,
+        ) => Error::Denied(error.to_string()),
         Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => Error::PositionLost,
         _ => Error::Client(error.to_string()),
     }

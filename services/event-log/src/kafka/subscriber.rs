@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::{Offset as KafkaOffset, Timestamp, TopicPartitionList};
 use shared_events::wire::IncomingRecord;
 use tracing::{debug, warn};
 
@@ -95,6 +95,10 @@ fn deliver(message: &BorrowedMessage<'_>, receive: &mut dyn FnMut(Received<'_>))
         topic: message.topic(),
         partition: message.partition(),
         offset: Offset(message.offset()),
+        appended_at_ms: match message.timestamp() {
+            Timestamp::LogAppendTime(at) => Some(at),
+            Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
+        },
         record: IncomingRecord { key: message.key(), headers: &headers, value: message.payload() },
     });
 }

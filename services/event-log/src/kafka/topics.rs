@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use shared_events::topic::TopicSpec;
 
-use super::{ANSWER_WITHIN, TopicStatus};
+use super::{ANSWER_WITHIN, Told, TopicStatus};
 
-type Admin = AdminClient<DefaultClientContext>;
+type Admin = AdminClient<Told>;
 
 /// The broker's own default, as set by whoever runs it.
 const DEFAULT_REPLICATION: TopicReplication<'_> = TopicReplication::Fixed(-1);

@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         None => tempfile::tempdir(),
     };
     let folder = folder.context("make a folder for the run")?;
-    let log: Arc<dyn EventLog> = common.broker.log();
+    let log: Arc<dyn EventLog> = common.broker.log().map_err(anyhow::Error::msg)?;
     let name = format!("bench-{}.", clock::unix_millis());
     let topics = common.broker.topics_under(&name);
 

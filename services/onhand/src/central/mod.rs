@@ -5,11 +5,13 @@ mod rebuild;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use central_service::history::DEFAULT_EVENTS;
 use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
+use event_log::EventLog;
 use inventory_core::{FreshnessBounds, StalenessBuffer};
 use shared_events::CentreId;
 use store_service::config::DEFAULT_RELEASE_GRACE_MS;
@@ -19,6 +21,7 @@ use tracing::info;
 use crate::access;
 use crate::cli::{self, Broker};
 use crate::listen::Serving;
+use crate::record_keys::{Own, RecordKeyArgs};
 
 /// Run the centre. Its database is disposable: delete it, and it is built anew from the topics.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,9 +70,16 @@ pub(crate) struct Centre {
     saga: Saga,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    record_keys: RecordKeyArgs,
 }
 
 impl Centre {
+    /// The broker, with the keys of its records.
+    pub(crate) fn log(&self) -> Result<Arc<dyn EventLog>, String> {
+        self.record_keys.before(self.broker.log()?, Own::Centre(self.centre_id.as_str()))
+    }
+
     /// What the service needs to know, or what makes no sense.
     fn config(self) -> Result<Config, String> {
         self.timing.check()?;
@@ -210,9 +220,9 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let Args { listen, serving, access, centre } = args;
-    let (log, kafka) = (centre.broker.log(), centre.broker.kafka.clone());
-    let config = match centre.config() {
-        Ok(config) => config,
+    let (log, kafka) = (centre.log(), centre.broker.kafka.clone());
+    let (log, config) = match log.and_then(|log| Ok((log, centre.config()?))) {
+        Ok(both) => both,
         Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "central")),
     };
     if let Err(wrong) = access.check(listen) {

@@ -23,9 +23,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let log = args.centre.broker.log();
-    let config = match args.centre.config() {
-        Ok(config) => config,
+    let log = args.centre.log();
+    let (log, config) = match log.and_then(|log| Ok((log, args.centre.config()?))) {
+        Ok(both) => both,
         Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "central")),
     };
     let began = Instant::now();

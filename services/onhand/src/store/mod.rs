@@ -18,6 +18,7 @@ use tracing::info;
 use crate::access;
 use crate::cli::{self, Broker};
 use crate::listen::Serving;
+use crate::record_keys::{Own, RecordKeyArgs};
 
 /// Run one store's service. It sells with or without the broker; what it writes is published when
 /// the line is there.
@@ -76,6 +77,8 @@ pub(crate) struct Args {
     witness: Witness,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    record_keys: RecordKeyArgs,
 }
 
 /// Runs a store's service, or looks after its journal.
@@ -180,8 +183,13 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
     if let Err(wrong) = args.access.check(args.listen) {
         return Ok(cli::makes_no_sense(&wrong, "store"));
     }
+    let own = Own::Store(store.as_str());
+    let log = match args.broker.log().and_then(|log| args.record_keys.before(log, own)) {
+        Ok(log) => log,
+        Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "store")),
+    };
     let admin = args.access.admin_listen();
-    let app = App::build(config, args.broker.log())?;
+    let app = App::build(config, log)?;
     let mut app = app.guarded(args.access.open(&args.data_dir).await?);
     let listener = args.serving.listen(args.listen).await?;
     if let Some(admin) = admin {

@@ -16,9 +16,10 @@ use store_service::recovery::Recovery;
 use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Broker, INTERRUPTED_EXIT};
+use crate::cli::{self, Broker, INTERRUPTED_EXIT};
 use crate::output;
 use crate::progress::Bar;
+use crate::record_keys::{Own, RecordKeyArgs};
 use crate::web::{self, Caller, Page, below, get, page};
 
 /// Bring back what a journal has lost, on a new disk all of it, from the broker, and begin a new life of it.
@@ -51,6 +52,8 @@ pub(crate) struct Args {
     caller: Caller,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    record_keys: RecordKeyArgs,
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
@@ -64,7 +67,12 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         heartbeat_every: Duration::from_secs(1),
         release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
     };
-    let app = App::build(config, args.broker.log())?;
+    let own = Own::Store(args.store_id.as_str());
+    let log = match args.broker.log().and_then(|log| args.record_keys.before(log, own)) {
+        Ok(log) => log,
+        Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "store recover")),
+    };
+    let app = App::build(config, log)?;
     let cancel = stop.clone();
     let recovered = tokio::task::spawn_blocking(move || {
         let mut bar = Bar::new("records read");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use event_log::{Error, Offset, Position, Received, ask};
+use event_log::{Error, EventLog, Offset, Position, Received, ask};
 use shared_events::wire::{decode_event, header};
 use shared_events::{EventId, Lineage, RecordedEvent, Sequence};
 use tokio_util::sync::CancellationToken;
@@ -86,7 +86,7 @@ pub(super) fn fetch(
         }
         let polled = subscriber.poll(RECORDS_PER_POLL, POLL_FOR, &mut |received| {
             progress.read += 1;
-            progress.own += u64::from(own.take(&received));
+            progress.own += u64::from(own.take(&received, opening.log.as_ref()));
             if left.get(&received.partition).is_some_and(|high| received.offset.next() >= *high) {
                 left.remove(&received.partition);
             }
@@ -123,13 +123,17 @@ struct Own<'a> {
 
 impl Own<'_> {
     /// Takes a record when it is one that the journal lacks.
-    fn take(&mut self, received: &Received<'_>) -> bool {
+    fn take(&mut self, received: &Received<'_>, log: &dyn EventLog) -> bool {
         if !received.record.key.is_some_and(|key| key.starts_with(self.prefix.as_bytes())) {
             return false;
         }
         let Some(id) = id(received).filter(|id| self.wanted(id)) else {
             return false;
         };
+        if let Err(unverified) = log.authenticate(received) {
+            warn!(event = %id, %unverified, "an event in this store's name is not by it");
+            return false;
+        }
         match decode_event(&received.record) {
             Ok(event) => self.pending.insert(id.sequence, event).is_none(),
             Err(error) => {

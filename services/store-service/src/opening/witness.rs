@@ -58,7 +58,8 @@ fn heard(
     let mut seen: Option<JournalWitnessed> = None;
     subscriber.poll(RECORDS_PER_POLL, POLL_FOR, &mut |received: Received<'_>| {
         // Whatever else is there waits for the inbox.
-        if let Ok(envelope) = decode_command(&received.record)
+        if opening.log.authenticate(&received).is_ok()
+            && let Ok(envelope) = decode_command(&received.record)
             && envelope.store == opening.store
             && let StoreCommand::JournalWitnessed(witnessed) = envelope.command
         {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use central_service::admission::Admission;
 use central_service::api;
 use central_service::api::stream::{Limits, Streams};
 use central_service::commitments::{AskKey, Commitment};
@@ -110,9 +111,10 @@ impl Centre {
             metrics.ledger.clone(),
         )
         .expect("a sound database");
+        let admission = Arc::new(Admission::new(topics(), Arc::clone(log)));
         let intake = Intake {
             log: Arc::clone(log),
-            topics: topics(),
+            admission: Arc::clone(&admission),
             positions: positions
                 .into_iter()
                 .map(|position| ((position.topic, position.partition), position.next))
@@ -164,6 +166,7 @@ impl Centre {
                 sum.duplicates += applied.duplicates;
                 sum.rows += applied.rows;
                 sum.refused += applied.refused;
+                sum.implausible += applied.implausible;
                 sum.corrected += applied.corrected;
                 sum.lost += applied.lost;
             }
@@ -272,6 +275,7 @@ impl Centre {
             metrics: Arc::clone(&self.metrics),
             reader: Arc::clone(&self.reader),
             streams: Arc::clone(&self.streams),
+            admission: Arc::clone(&self.intake.admission),
         })
     }
 }
