@@ -51,9 +51,9 @@ fn start(args: &[&str], log: &Path) -> Running {
 }
 
 impl Running {
-    async fn answers(&mut self, port: u16) {
+    async fn answers(&mut self, address: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while reqwest::get(format!("http://127.0.0.1:{port}/livez")).await.is_err() {
+        while reqwest::get(format!("http://{address}/livez")).await.is_err() {
             let ended = self.child.try_wait().unwrap();
             let log = std::fs::read_to_string(&self.log).unwrap();
             assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}: {log}");
@@ -71,60 +71,73 @@ async fn status(port: u16, token: Option<&str>) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
+/// A way to start a service: the address that matters is the main one, or that for operators.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    service: &'static [&'static str],
+    address: &'static str,
+    keys: bool,
+    admin: bool,
+}
+
+/// Every combination.
+fn starts() -> Vec<Start> {
+    let store: &[_] =
+        &["store", "--store-id", "A", "--kafka", "127.0.0.1:1", "--witness-wait-ms", "0"];
+    let central: &[_] = &["central", "--kafka", "127.0.0.1:1"];
+    let mut all = Vec::new();
+    for service in [store, central] {
+        for address in ["127.0.0.1", "[::1]", "0.0.0.0", "[::]"] {
+            for (keys, admin) in [(false, false), (false, true), (true, false), (true, true)] {
+                all.push(Start { service, address, keys, admin });
+            }
+        }
+    }
+    all
+}
+
 #[tokio::test]
 async fn without_keys_a_service_serves_its_own_machine_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let keys = path("tokens.key");
     assert!(run(&["key", &keys]).status.success());
-    let store = ["store", "--store-id", "A", "--kafka", "127.0.0.1:1", "--witness-wait-ms", "0"];
-    let central = ["central", "--kafka", "127.0.0.1:1"];
-    for (number, service) in [&store[..], &central[..]].into_iter().enumerate() {
-        for (address, beyond) in
-            [("127.0.0.1", false), ("[::1]", false), ("0.0.0.0", true), ("[::]", true)]
-        {
-            for with_keys in [false, true] {
-                for admin in [false, true] {
-                    let port = free_port();
-                    let own = format!("127.0.0.1:{}", free_port());
-                    let listen = format!("{address}:{port}");
-                    let data = path(&format!("{number}-{port}"));
-                    let mut args = [service, &["--data-dir", &data][..]].concat();
-                    // The address that matters is the main one, or that for operators.
-                    if admin {
-                        args.extend(["--listen", &own, "--admin-listen", &listen]);
-                    } else {
-                        args.extend(["--listen", &listen]);
-                    }
-                    if with_keys {
-                        args.extend(["--token-keys", &keys]);
-                    }
-                    if beyond && !with_keys {
-                        let refused = run(&args);
-                        assert_eq!(refused.status.code(), Some(64), "{args:?}");
-                        let told = said(&refused);
-                        assert!(
-                            told.contains("onhand key") && told.contains("--token-keys"),
-                            "{told}"
-                        );
-                        assert!(!Path::new(&data).exists(), "nothing was opened");
-                        continue;
-                    }
-                    let mut running = start(&args, &folder.path().join("log"));
-                    let main =
-                        if admin { own.rsplit_once(':').unwrap().1.parse().unwrap() } else { port };
-                    if admin || address != "[::1]" {
-                        running.answers(main).await;
-                        let log = std::fs::read_to_string(&running.log).unwrap();
-                        assert_eq!(
-                            log.contains("nobody is asked who they are"),
-                            !with_keys,
-                            "{log}"
-                        );
-                    }
-                }
-            }
+    let mut serving = Vec::new();
+    for start_as in starts() {
+        let Start { service, address, keys: with_keys, admin } = start_as;
+        let (port, own) = (free_port(), free_port());
+        let (listen, own_listen) = (format!("{address}:{port}"), format!("127.0.0.1:{own}"));
+        let data = path(&port.to_string());
+        let mut args = [service, &["--data-dir", &data][..]].concat();
+        if admin {
+            args.extend(["--listen", &own_listen, "--admin-listen", &listen]);
+        } else {
+            args.extend(["--listen", &listen]);
         }
+        if with_keys {
+            args.extend(["--token-keys", &keys]);
+        }
+        if with_keys || address == "127.0.0.1" || address == "[::1]" {
+            let log = folder.path().join(format!("{port}.log"));
+            let asked = if admin || address != "[::1]" {
+                format!("127.0.0.1:{}", if admin { own } else { port })
+            } else {
+                listen.clone()
+            };
+            serving.push((start(&args, &log), asked, start_as));
+            continue;
+        }
+        let refused = run(&args);
+        assert_eq!(refused.status.code(), Some(64), "{start_as:?}");
+        let told = said(&refused);
+        assert!(told.contains("onhand key") && told.contains("--token-keys"), "{told}");
+        assert!(!Path::new(&data).exists(), "nothing was opened");
+    }
+    for (mut running, asked, start_as) in serving {
+        running.answers(&asked).await;
+        let log = std::fs::read_to_string(&running.log).unwrap();
+        let warned = log.contains("nobody is asked who they are");
+        assert_eq!(warned, !start_as.keys, "{start_as:?}: {log}");
     }
 }
 
@@ -165,7 +178,7 @@ async fn a_key_is_rotated_while_a_store_runs() {
         ],
         &folder.path().join("log"),
     );
-    running.answers(port).await;
+    running.answers(&listen).await;
     assert_eq!((status(port, None).await, status(port, Some(&old)).await), (401, 200));
 
     assert!(run(&["key", &keys, "--rotate"]).status.success());
