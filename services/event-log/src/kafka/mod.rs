@@ -7,11 +7,11 @@ mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -23,6 +23,8 @@ use crate::port::{Error, EventLog, Extent, Offset, Position, Publisher, Subscrib
 
 /// How long a question to the broker may take before it counts as unreachable.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the client may take to say why it did not.
+const WHY_WITHIN: Duration = Duration::from_secs(2);
 
 /// A Kafka cluster.
 #[derive(Debug, Clone)]
@@ -48,28 +50,16 @@ pub struct TopicStatus {
 struct Told(Mutex<Option<String>>);
 
 impl ClientContext for Told {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-        if facility == "FAIL" {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            told.get_or_insert_with(|| reason.to_owned());
         }
     }
 }
 
 impl ConsumerContext for Told {}
-
-impl Told {
-    /// An error with what is behind it.
-    fn explain(&self, error: Error) -> Error {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (error, told) {
-            (Error::Unreachable { brokers, detail }, Some(told)) => {
-                Error::Unreachable { brokers, detail: format!("{detail}: {told}") }
-            }
-            (error, _) => error,
-        }
-    }
-}
 
 impl KafkaLog {
     /// Names a cluster. Connects to nothing yet.
@@ -83,16 +73,11 @@ impl KafkaLog {
     /// # Errors
     /// [`Error::Unreachable`].
     pub fn describe_topics(&self, topics: &[TopicSpec]) -> Result<Vec<TopicStatus>, Error> {
-        let admin = self.admin()?;
-        let failed = |error| admin.inner().context().explain(self.translate(&error));
-        topics::describe(&admin, topics).map_err(failed)
+        topics::describe(&self.admin()?, topics).map_err(|error| self.failed(&error))
     }
 
-    fn admin(&self) -> Result<AdminClient<Told>, Error> {
-        self.config
-            .base()
-            .create_with_context(Told::default())
-            .map_err(|error| self.translate(&error))
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
+        self.config.base().create().map_err(|error| self.translate(&error))
     }
 
     fn reader(&self) -> Result<BaseConsumer<Told>, Error> {
@@ -100,6 +85,36 @@ impl KafkaLog {
             .consumer()
             .create_with_context(Told::default())
             .map_err(|error| self.translate(&error))
+    }
+
+    /// What a question to the broker failed by, with what is behind it.
+    fn failed(&self, error: &KafkaError) -> Error {
+        self.explained(self.translate(error))
+    }
+
+    fn explained(&self, error: Error) -> Error {
+        match error {
+            Error::Unreachable { brokers, detail } => {
+                let why = self.why().map_or_else(String::new, |why| format!(": {why}"));
+                Error::Unreachable { brokers, detail: format!("{detail}{why}") }
+            }
+            error => error,
+        }
+    }
+
+    /// Why a connection fails, as the client tells whoever reads from it.
+    fn why(&self) -> Option<String> {
+        let reader = self.reader().ok()?;
+        let deadline = Instant::now() + WHY_WITHIN;
+        while Instant::now() < deadline {
+            // What it gives is told to its context too.
+            drop(reader.poll(Duration::from_millis(50)));
+            let told = reader.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if told.is_some() {
+                return told;
+            }
+        }
+        None
     }
 
     fn translate(&self, error: &KafkaError) -> Error {
@@ -110,7 +125,7 @@ impl KafkaLog {
 impl EventLog for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error> {
         let admin = self.admin()?;
-        let failed = |error| admin.inner().context().explain(self.translate(&error));
+        let failed = |error| self.failed(&error);
         let mut found = topics::partition_counts(&admin).map_err(failed)?;
         let missing: Vec<_> =
             topics.iter().filter(|topic| !found.contains_key(&topic.name)).cloned().collect();
@@ -140,17 +155,16 @@ impl EventLog for KafkaLog {
             .map(|partition| {
                 let (low, high) = reader
                     .fetch_watermarks(&topic.name, partition, ANSWER_WITHIN)
-                    .map_err(|error| reader.context().explain(self.translate(&error)))?;
+                    .map_err(|error| self.failed(&error))?;
                 Ok(Extent { low: Offset(low), high: Offset(high) })
             })
             .collect()
     }
 
     fn cluster_id(&self) -> Result<String, Error> {
-        let admin = self.admin()?;
-        admin.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| {
+        self.admin()?.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| {
             let (brokers, detail) = (self.config.brokers.clone(), "no cluster id".to_owned());
-            admin.inner().context().explain(Error::Unreachable { brokers, detail })
+            self.explained(Error::Unreachable { brokers, detail })
         })
     }
 
