@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use shared_events::topic::TopicSpec;
 
@@ -59,7 +61,11 @@ impl ClientContext for Told {
     }
 }
 
-impl ConsumerContext for Told {}
+impl ProducerContext for Told {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _nothing_is_sent: &DeliveryResult<'_>, _opaque: ()) {}
+}
 
 impl KafkaLog {
     /// Names a cluster. Connects to nothing yet.
@@ -80,11 +86,8 @@ impl KafkaLog {
         self.config.base().create().map_err(|error| self.translate(&error))
     }
 
-    fn reader(&self) -> Result<BaseConsumer<Told>, Error> {
-        self.config
-            .consumer()
-            .create_with_context(Told::default())
-            .map_err(|error| self.translate(&error))
+    fn reader(&self) -> Result<BaseConsumer, Error> {
+        self.config.consumer().create().map_err(|error| self.translate(&error))
     }
 
     /// What a question to the broker failed by, with what is behind it.
@@ -102,14 +105,16 @@ impl KafkaLog {
         }
     }
 
-    /// Why a connection fails, as the client tells whoever reads from it.
+    /// Why no connection comes about. Of all clients a producer alone tells that in words.
     fn why(&self) -> Option<String> {
-        let reader = self.reader().ok()?;
+        let producer: BaseProducer<Told> =
+            self.config.base().create_with_context(Told::default()).ok()?;
         let deadline = Instant::now() + WHY_WITHIN;
         while Instant::now() < deadline {
-            // What it gives is told to its context too.
-            drop(reader.poll(Duration::from_millis(50)));
-            let told = reader.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // The question makes it connect; what it answers was known before.
+            drop(producer.client().fetch_metadata(None, Duration::from_millis(100)));
+            producer.poll(Duration::ZERO);
+            let told = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
             if told.is_some() {
                 return told;
             }
@@ -179,7 +184,11 @@ impl EventLog for KafkaLog {
 
 fn translate(brokers: &str, error: &KafkaError) -> Error {
     use RDKafkaErrorCode as Code;
-    match error.rdkafka_error_code() {
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    match code {
         Some(
             Code::AllBrokersDown
             | Code::BrokerTransportFailure
