@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
@@ -52,6 +53,18 @@ pub struct TopicStatus {
 struct Told(Mutex<Option<String>>);
 
 impl ClientContext for Told {
+    /// Some brokers just hang up, which the client only logs.
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" && message.contains("APIVERSION_QUERY") {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            told.get_or_insert_with(|| {
+                format!(
+                    "{message}; it may ask for TLS: --kafka-security-protocol ssl, or sasl_ssl for a user"
+                )
+            });
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
         if code != Some(RDKafkaErrorCode::AllBrokersDown) {
@@ -107,8 +120,9 @@ impl KafkaLog {
 
     /// Why no connection comes about. Of all clients a producer alone tells that in words.
     fn why(&self) -> Option<String> {
-        let producer: BaseProducer<Told> =
-            self.config.base().create_with_context(Told::default()).ok()?;
+        let mut config = self.config.base();
+        config.set_log_level(RDKafkaLogLevel::Info);
+        let producer: BaseProducer<Told> = config.create_with_context(Told::default()).ok()?;
         let deadline = Instant::now() + WHY_WITHIN;
         while Instant::now() < deadline {
             // The question makes it connect; what it answers was known before.
