@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{OrderId, ReservationId, Sku, StoreId};
+use crate::ids::{OrderId, ReservationId, Sku, StoreId, Subject};
 use crate::location::Location;
 use crate::position::{Epoch, EventId, Sequence};
 use crate::reservation::{BreakReason, RefusalReason, ReleaseReason, WantedLine};
@@ -20,6 +20,9 @@ pub struct Reservation {
     pub reservation_id: ReservationId,
     /// The order it is for.
     pub order_id: OrderId,
+    /// Who asked for it, and may see and end it; absent where nobody was asked who they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Subject>,
     /// Where it stands.
     pub state: ReservationState,
     /// When it was made, by its centre's clock.

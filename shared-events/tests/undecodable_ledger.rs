@@ -263,4 +263,5 @@ fn every_number_is_a_whole_one_of_its_size() {
     }
     refused(FULL, says(r#""allowSplit":true"#, r#""allowSplit":1"#), "invalid type: integer");
     refused(FULL, says(r#""rebuilt":true"#, r#""rebuilt":null"#), "invalid type: null");
+    refused(FULL, says(r#""owner":"web-shop""#, r#""owner":"web shop""#), "a subject is 1 to 128");
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, clock};
 use shared_events::{StoreId, Subject};
+
+use crate::tokens::LEEWAY_SECONDS;
 
 /// What a token allows. None implies another: a token says all it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,19 +92,72 @@ pub struct Principal {
     pub scopes: BTreeSet<Scope>,
     /// Where it may.
     pub stores: Stores,
+    /// When its token expires, in seconds since the Unix epoch; what outlives a request ends then.
+    pub until: Option<u64>,
 }
 
 impl Principal {
     /// Whoever works on a machine whose services have no keys: everything is theirs already.
     #[must_use]
     pub fn unnamed() -> Self {
-        Self { subject: None, scopes: Scope::ALL.into(), stores: Stores::All }
+        Self { subject: None, scopes: Scope::ALL.into(), stores: Stores::All, until: None }
+    }
+
+    /// Whoever uses what is public: nothing else is theirs.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { subject: None, scopes: BTreeSet::new(), stores: Stores::All, until: None }
+    }
+
+    /// How long its token is still valid; without end where there is none.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        let now = clock::unix_millis().unsigned_abs();
+        let left = |until: u64| until.saturating_add(LEEWAY_SECONDS).saturating_mul(1_000);
+        self.until
+            .map_or(Duration::MAX, |until| Duration::from_millis(left(until).saturating_sub(now)))
     }
 
     /// Whether it may.
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+}
+
+/// The answer to a token of other stores; the same for a store that exists and one that does not.
+#[must_use]
+pub fn not_its_store() -> Problem {
+    Problem::new(ErrorCode::Forbidden, "the token is bound to other stores")
+}
+
+impl Principal {
+    /// Refuses what is about a store that is not its.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forbidden`].
+    pub fn require_store(&self, store: &StoreId) -> Result<(), Problem> {
+        if self.stores.include(store) { Ok(()) } else { Err(not_its_store()) }
+    }
+
+    /// Refuses what is about every store, when it is bound to some.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forbidden`], with what to ask instead.
+    pub fn require_all_stores(&self, instead: &str) -> Result<(), Problem> {
+        match self.stores {
+            Stores::All => Ok(()),
+            Stores::Only(_) => {
+                let detail = format!("the token is bound to stores: {instead}");
+                Err(Problem::new(ErrorCode::Forbidden, detail))
+            }
+        }
+    }
+
+    /// Whether it may see and change what a subject made: its own, or anybody's as staff.
+    #[must_use]
+    pub fn owns(&self, maker: Option<&Subject>) -> bool {
+        self.may(Scope::Staff) || (maker.is_some() && self.subject.as_ref() == maker)
     }
 }
 

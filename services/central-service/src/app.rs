@@ -3,9 +3,10 @@
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
+use access::Access;
 use axum::Router;
 use event_log::EventLog;
-use service_kit::{http, threads::Threads, watched::Requests};
+use service_kit::{threads::Threads, watched::Requests};
 use shared_events::topic::Topics;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +41,9 @@ pub struct App {
     log: Arc<dyn EventLog>,
     topics: Topics,
     model: Arc<ReadModel>,
-    router: Router,
+    api: api::State,
+    access: Access,
+    admin: Option<TcpListener>,
     requests: Requests,
     /// Ends what would go on for ever: streams.
     closing: CancellationToken,
@@ -97,7 +100,7 @@ impl App {
         let closing = CancellationToken::new();
         let requests = metrics.common.requests.clone();
         let streams = Arc::new(Streams::new(feed, Limits::default(), closing.clone()));
-        let router = api::router(api::State {
+        let api = api::State {
             model: Arc::clone(&model),
             ledger: handle.clone(),
             centre: config.ledger.centre,
@@ -105,7 +108,7 @@ impl App {
             reader,
             streams,
             admission,
-        });
+        };
         let topics = config.topics;
         Ok(Self {
             projector,
@@ -117,7 +120,9 @@ impl App {
             log,
             topics,
             model,
-            router,
+            api,
+            access: Access::default(),
+            admin: None,
             requests,
             closing,
         })
@@ -131,7 +136,22 @@ impl App {
 
     /// The HTTP interface, for callers in this process.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        api::doors(self.api.clone(), &self.access).main
+    }
+
+    /// Asks callers who they are.
+    #[must_use]
+    pub fn guarded(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Serves what is for operators on a listener of its own, and nowhere else.
+    #[must_use]
+    pub fn with_admin(mut self, listener: TcpListener) -> Self {
+        self.access.admin_apart = true;
+        self.admin = Some(listener);
+        self
     }
 
     /// Serves until `stop`.
@@ -149,11 +169,14 @@ impl App {
             bell,
             log,
             topics,
-            router,
+            api,
+            access,
+            admin,
             requests,
             closing,
             ..
         } = self;
+        let doors = api::doors(api, &access);
         // A wrong partition count is found here, where it can still stop the start.
         require_topics(&log, &topics).await?;
         let end = CancellationToken::new();
@@ -171,7 +194,7 @@ impl App {
         let end_streams = closing.clone();
         let told = stop.clone();
         let served = tokio::select! {
-            served = http::serve(listener, router, &requests, stop) => served,
+            served = doors.serve(listener, admin, &requests, stop) => served,
             () = async move { told.cancelled().await; end_streams.cancel(); pending().await } => Ok(()),
             ended = threads.ended() => Err(ended),
         };

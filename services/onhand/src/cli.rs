@@ -15,7 +15,7 @@ use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
 use tracing_subscriber::EnvFilter;
 
 use crate::kafka_security::KafkaSecurity;
-use crate::{bench, central, dev, doctor, output, replay, store, verify};
+use crate::{bench, central, dev, doctor, key, output, replay, store, token, verify};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Check configuration, SQLite, broker and topics; each finding comes with its fix.
     Doctor(doctor::Args),
+    Key(key::Args),
+    Token(token::Args),
     Replay(replay::Args),
     Bench(bench::Args),
 }
@@ -61,7 +63,7 @@ impl Command {
             | Self::Store(store::Command::Recover(_))
             | Self::Central(central::Command::Rebuild(_)) => Some(INTERRUPTED),
             Self::Store(store::Command::Backup(_)) => None,
-            Self::Verify(_) | Self::Doctor(_) => None,
+            Self::Verify(_) | Self::Doctor(_) | Self::Key(_) | Self::Token(_) => None,
         }
     }
 }
@@ -78,7 +80,8 @@ impl Command {
                 (service::CENTRAL, Some((attribute::CENTRE, args.centre.centre_id.to_string())))
             }
             Self::Store(_) | Self::Central(_) => return None,
-            Self::Verify(_) | Self::Doctor(_) | Self::Replay(_) | Self::Bench(_) => return None,
+            Self::Verify(_) | Self::Doctor(_) | Self::Key(_) | Self::Token(_) => return None,
+            Self::Replay(_) | Self::Bench(_) => return None,
         };
         Some(Service { name, id, version: env!("CARGO_PKG_VERSION") })
     }
@@ -196,6 +199,12 @@ fn topic_prefix(text: &str) -> Result<String, String> {
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_invalid| "expected an address and a port, as in 127.0.0.1:8081".to_owned())
+}
+
+/// Answers a command line whose parts do not go together.
+pub(crate) fn makes_no_sense(wrong: &str, command: &str) -> ExitCode {
+    output::error(&format!("{wrong} (see `onhand {command} --help`)"));
+    ExitCode::from(USAGE)
 }
 
 /// Answers a command line that was not run: help as asked, or one line that says what is wrong.

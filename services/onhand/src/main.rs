@@ -1,11 +1,13 @@
 //! The one program: stores, the centre, and the tools around them.
 
+mod access;
 mod bench;
 mod central;
 mod cli;
 mod dev;
 mod doctor;
 mod kafka_security;
+mod key;
 mod output;
 mod progress;
 mod record_keys;
@@ -13,6 +15,7 @@ mod record_keys;
 mod reference;
 mod replay;
 mod store;
+mod token;
 mod verify;
 mod web;
 
@@ -69,6 +72,8 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCo
         Command::Central(args) => central::run(args, stop).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Doctor(args) => doctor::run(&args),
+        Command::Key(args) => key::run(&args),
+        Command::Token(args) => token::run(args),
         Command::Replay(args) => replay::run(args, stop).await,
         Command::Bench(args) => bench::run(args, stop).await,
     }

@@ -27,6 +27,8 @@ pub(crate) struct Args {
     /// Also compare it with what this centre has seen and shows.
     #[arg(long, env = "ONHAND_CENTRAL", value_name = "URL", value_parser = web::base)]
     central: Option<Url>,
+    #[command(flatten)]
+    token: web::Token,
 }
 
 /// A journal that holds.
@@ -56,7 +58,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Some(central) = &args.central else {
         return Ok(ExitCode::SUCCESS);
     };
-    let client = web::client(web::ANSWER_WITHIN)?;
+    let client = web::client(web::ANSWER_WITHIN, &args.token)?;
     let all: Stores = get(&client, below(central, &["api", "stores"])).await?;
     let Some(known) = all.stores.into_iter().find(|known| known.store_id == *store) else {
         output::error(&format!("{central} knows nothing of store {store}"));

@@ -1,8 +1,10 @@
 //! Asking services over HTTP.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -31,9 +33,36 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
+/// The token that services are asked with.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Token {
+    /// File with the token to call services with; `onhand token` makes one.
+    #[arg(long, env = "ONHAND_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Token {
+    /// As a header of every request.
+    fn headers(&self) -> anyhow::Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        if let Some(file) = &self.token_file {
+            let token = std::fs::read_to_string(file)
+                .with_context(|| format!("read the token in {}", file.display()))?;
+            let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+            let mut value = value.map_err(|_quotes_the_token| {
+                anyhow::anyhow!("{} has something else than a token in it", file.display())
+            })?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(headers)
+    }
+}
+
 /// The client all services are asked with.
-pub(crate) fn client(give_up_after: Duration) -> anyhow::Result<Client> {
+pub(crate) fn client(give_up_after: Duration, token: &Token) -> anyhow::Result<Client> {
     Client::builder()
+        .default_headers(token.headers()?)
         .connect_timeout(CONNECT_WITHIN)
         .timeout(ANSWER_WITHIN.min(give_up_after))
         .build()

@@ -30,9 +30,10 @@ const METHODS: [&str; 5] = ["DELETE", "GET", "PATCH", "POST", "PUT"];
 const DESCRIPTION: [&str; 2] = ["/api/docs", "/api/openapi.json"];
 
 /// Every code; [`every_error_code_is_on_the_page_with_its_status`] fails when one is left out.
-const CODES: [ErrorCode; 26] = [
+const CODES: [ErrorCode; 28] = [
     ErrorCode::BodyTooLarge,
     ErrorCode::CommandIdReused,
+    ErrorCode::Forbidden,
     ErrorCode::HistoryGone,
     ErrorCode::InsufficientStock,
     ErrorCode::Internal,
@@ -50,6 +51,7 @@ const CODES: [ErrorCode; 26] = [
     ErrorCode::ShuttingDown,
     ErrorCode::StorageFull,
     ErrorCode::Timeout,
+    ErrorCode::Unauthenticated,
     ErrorCode::UnknownItem,
     ErrorCode::UnknownReservation,
     ErrorCode::UnknownStore,

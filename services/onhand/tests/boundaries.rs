@@ -11,16 +11,21 @@ const ALLOWED: [(&str, &[&str]); 2] = [
 ];
 
 /// What a crate must not name.
-const BANNED: [(&str, &[&str]); 5] = [
+const BANNED: [(&str, &[&str]); 6] = [
+    (
+        "access",
+        &["rdkafka", "rusqlite", "event-log", "inventory-core", "store-service", "central-service"],
+    ),
     ("event-log", &["rusqlite", "axum", "inventory-core"]),
-    ("service-kit", &["rdkafka", "event-log", "inventory-core", "shared-events"]),
+    ("service-kit", &["rdkafka", "access", "event-log", "inventory-core", "shared-events"]),
     ("stock-http", &["rdkafka", "rusqlite", "event-log", "store-service", "central-service"]),
     ("store-service", &["rdkafka", "central-service", "backoff"]),
     ("central-service", &["rdkafka", "store-service", "backoff"]),
 ];
 
 /// Crates that one crate alone may name.
-const OWNERS: [(&str, &str); 5] = [
+const OWNERS: [(&str, &str); 6] = [
+    ("jsonwebtoken", "access"),
     ("rdkafka", "event-log"),
     ("backoff", "service-kit"),
     ("opentelemetry", "service-kit"),

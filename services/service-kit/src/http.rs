@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
@@ -24,14 +25,37 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Adds what every service answers alike: bounds, unknown paths and methods, defects. Each request is
 /// counted, and traced where traces are wanted.
 pub fn bounded(router: Router, requests: &Requests) -> Router {
+    completed(router)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(hardened))
+        .layer(from_fn_with_state(requests.clone(), watched))
+}
+
+/// Answers unknown paths and methods as problems. What is to stand around those answers too is layered
+/// on the result.
+pub fn completed(router: Router) -> Router {
     router
         .fallback(async || Problem::new(ErrorCode::NotFound, "see /api/docs for what there is"))
         .method_not_allowed_fallback(async || {
             Problem::new(ErrorCode::MethodNotAllowed, "see /api/docs for what there is")
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(requests.clone(), watched))
+}
+
+/// What browsers are told with every answer: it is what it says it is, no page may frame it, no link from
+/// it tells where it was, and nothing keeps it that does not say for how long.
+const HARDENING: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+async fn hardened(mut response: Response) -> Response {
+    for (name, value) in HARDENING {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
@@ -64,9 +88,6 @@ pub fn path_segment(text: &str) -> String {
 /// # Errors
 /// When the address cannot be bound, with the fix.
 pub async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        warn!(%address, "listening beyond this machine without authentication");
-    }
     TcpListener::bind(address)
         .await
         .with_context(|| format!("listen on {address}: is the port taken? choose another one"))

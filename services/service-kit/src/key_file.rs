@@ -370,7 +370,7 @@ mod tests {
         for (text, rule) in [
             ("hunter2", "line 1: a key is KID SECRET"),
             ("a b c", "line 1: a key is KID SECRET"),
-            ("a hunter2", "line 1: a secret is 32 to 512 bytes"),
+            ("a hunter20", "line 1: a secret is 32 to 512 bytes"),
             ("a hunter!2", "line 1: the secret is not base64url"),
             (&format!("{OLD}\na/b {}", &OLD[4..]), "line 2: a key id is"),
         ] {

@@ -16,6 +16,8 @@ pub enum ErrorCode {
     BodyTooLarge,
     /// The command id was used before with another body.
     CommandIdReused,
+    /// The token does not allow it.
+    Forbidden,
     /// What was asked about is not kept any more.
     HistoryGone,
     /// The shelf cannot cover it.
@@ -50,6 +52,8 @@ pub enum ErrorCode {
     StorageFull,
     /// The request took too long.
     Timeout,
+    /// Who asks is not known: the token is missing, or not valid here.
+    Unauthenticated,
     /// No store ever had this item, or the reservation has no line of it.
     UnknownItem,
     /// Nothing is known here of this reservation, or nothing is kept for it any more.
@@ -72,6 +76,8 @@ impl ErrorCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MalformedBody => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownItem | Self::UnknownReservation | Self::UnknownStore => {
                 StatusCode::NOT_FOUND
             }
@@ -105,6 +111,7 @@ impl ErrorCode {
             Self::NotReady | Self::Overloaded | Self::ShuttingDown | Self::StorageFull => true,
             Self::BodyTooLarge
             | Self::CommandIdReused
+            | Self::Forbidden
             | Self::HistoryGone
             | Self::InsufficientStock
             | Self::Internal
@@ -118,6 +125,7 @@ impl ErrorCode {
             | Self::ReservationRejected
             | Self::ReservationState
             | Self::Timeout
+            | Self::Unauthenticated
             | Self::UnknownItem
             | Self::UnknownReservation
             | Self::UnknownStore
@@ -132,6 +140,7 @@ impl ErrorCode {
         match self {
             Self::BodyTooLarge => "The body is too large",
             Self::CommandIdReused => "The command id was used with another body",
+            Self::Forbidden => "The token does not allow it",
             Self::HistoryGone => "It is not kept any more",
             Self::InsufficientStock => "Not enough stock",
             Self::Internal => "Something broke on this side",
@@ -149,6 +158,7 @@ impl ErrorCode {
             Self::ShuttingDown => "The service is stopping",
             Self::StorageFull => "The disk is full",
             Self::Timeout => "It took too long",
+            Self::Unauthenticated => "Who asks is not known",
             Self::UnknownItem => "No such item",
             Self::UnknownReservation => "Nothing is kept for this reservation",
             Self::UnknownStore => "No such store",

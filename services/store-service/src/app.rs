@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Access;
 use axum::Router;
 use event_log::EventLog;
 use inventory_core::{Digest, StockItem};
-use service_kit::http;
 use service_kit::threads::Threads;
 use shared_events::Sku;
 use tokio::net::TcpListener;
@@ -38,7 +38,9 @@ pub struct App {
     commands: Commands,
     expiry: Expiry,
     outbox: Arc<Outbox>,
-    router: Router,
+    api: api::State,
+    access: Access,
+    admin: Option<TcpListener>,
 }
 
 impl App {
@@ -105,21 +107,37 @@ impl App {
             topics: config.topics,
             metrics: Arc::clone(&metrics),
         };
-        let router = api::router(api::State {
+        let api = api::State {
             store: config.store,
             writer: handle,
             shelf: Arc::clone(&shelf),
             outbox: Arc::clone(&outbox),
             reader: Arc::new(std::sync::Mutex::new(api_reader)),
             metrics,
-        });
+        };
         let expiry = Expiry { shelf, writer: relay.writer.clone(), grace: config.release_grace };
-        Ok(Self { opening, writer, relay, commands, expiry, outbox, router })
+        let (access, admin) = (Access::default(), None);
+        Ok(Self { opening, writer, relay, commands, expiry, outbox, api, access, admin })
     }
 
     /// The HTTP interface, for callers in this process.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        api::doors(self.api.clone(), &self.access).main
+    }
+
+    /// Asks callers who they are.
+    #[must_use]
+    pub fn guarded(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Serves what is for operators on a listener of its own, and nowhere else.
+    #[must_use]
+    pub fn with_admin(mut self, listener: TcpListener) -> Self {
+        self.access.admin_apart = true;
+        self.admin = Some(listener);
+        self
     }
 
     /// Serves until `stop`, then drains: requests, journal, relay.
@@ -127,7 +145,8 @@ impl App {
     /// # Errors
     /// When a part ends that should not: the journal failed, or the listener.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { opening, writer, relay, commands, expiry, outbox, router } = self;
+        let Self { opening, writer, relay, commands, expiry, outbox, api, access, admin } = self;
+        let doors = api::doors(api, &access);
         let (handle, metrics) = (relay.writer.clone(), Arc::clone(&relay.metrics));
         let cut = CancellationToken::new();
         let mut threads = Threads::default();
@@ -145,7 +164,7 @@ impl App {
         })?;
 
         let served = tokio::select! {
-            served = http::serve(listener, router, &metrics.common.requests, stop) => served,
+            served = doors.serve(listener, admin, &metrics.common.requests, stop) => served,
             () = expiry.watch() => Ok(()),
             ended = threads.ended() => Err(ended),
         };

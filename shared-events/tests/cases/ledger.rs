@@ -20,6 +20,7 @@ pub(crate) fn reservation() -> Reservation {
     Reservation {
         reservation_id: id(),
         order_id: "web/2026#000451".parse().expect("valid"),
+        owner: Some("web-shop".parse().expect("valid")),
         state: ReservationState::Released,
         created_at: time("2026-11-21T09:30:00.000Z"),
         expires_at: time("2026-11-21T11:30:00.250Z"),
@@ -45,6 +46,7 @@ pub(crate) fn minimal() -> Reservation {
     Reservation {
         reservation_id: "c1.8".parse().expect("valid"),
         order_id: "7".parse().expect("valid"),
+        owner: None,
         state: ReservationState::Requested,
         created_at: time("2026-11-21T09:30:00.000Z"),
         expires_at: time("2026-11-21T09:30:00.001Z"),

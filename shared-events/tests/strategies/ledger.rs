@@ -14,7 +14,7 @@ use shared_events::{Epoch, Sequence};
 
 use super::{
     allocation, break_reason, event_id, level, location, order_id, position, refusal_reason,
-    release_reason, reservation_id, reserve, sku, store, time, traceparent,
+    release_reason, reservation_id, reserve, sku, store, subject, time, traceparent,
 };
 
 fn state() -> impl Strategy<Value = ReservationState> {
@@ -166,7 +166,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Whatever a centre may tell of a reservation.
 pub(crate) fn reservation() -> impl Strategy<Value = Reservation> {
-    let names = (reservation_id(), order_id(), traceparent());
+    let names = (reservation_id(), order_id(), option::of(subject()), traceparent());
     let times = (time(), time(), option::of(time()));
     let wishes = (option::of(store()), option::of(location()), any::<bool>());
     let standing = (state(), option::of(close_reason()), any::<(bool, bool)>(), any::<u32>());
@@ -174,13 +174,14 @@ pub(crate) fn reservation() -> impl Strategy<Value = Reservation> {
     let lists = (vec(line(), 0..3), vec(ledger_allocation(), 0..3), vec(step(), 0..5));
     (names, times, wishes, standing, revision, lists).prop_map(
         |(names, (created_at, expires_at, confirmed_at), wishes, standing, revision, lists)| {
-            let (reservation_id, order_id, traceparent) = names;
+            let (reservation_id, order_id, owner, traceparent) = names;
             let (store_id, near, allow_split) = wishes;
             let (state, closed, (rebuilt, short), commands) = standing;
             let (lines, allocations, history) = lists;
             Reservation {
                 reservation_id,
                 order_id,
+                owner,
                 state,
                 created_at,
                 expires_at,

@@ -15,8 +15,8 @@ use shared_events::wire::valid_traceparent;
 use shared_events::{
     AdjustStock, Allocation, CommandId, Delta, Epoch, EventId, Location, MAX_UNITS, OnShortfall,
     OrderId, Quantity, RecordedEvent, Rejection, ReplaceStock, ReservationId, Sequence, Sku,
-    StockAdjusted, StockCommand, StockEvent, StockReplaced, StoreCommand, StoreId, Text, Timestamp,
-    Version,
+    StockAdjusted, StockCommand, StockEvent, StockReplaced, StoreCommand, StoreId, Subject, Text,
+    Timestamp, Version,
 };
 
 mod ledger;
@@ -72,6 +72,10 @@ fn command_id() -> impl Strategy<Value = CommandId> {
 
 fn order_id() -> impl Strategy<Value = OrderId> {
     "[!-~]{1,128}".prop_map(|text| OrderId::parse(&text).expect("visible ASCII"))
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    "[!-~]{1,128}".prop_map(|text| Subject::parse(&text).expect("visible ASCII"))
 }
 
 fn reservation_id() -> impl Strategy<Value = ReservationId> {

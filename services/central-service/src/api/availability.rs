@@ -1,6 +1,7 @@
 //! What may be offered of many items, where.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use access::{Principal, Stores};
 use axum::extract::State as Ctx;
 use inventory_core::sourcing::distance;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,7 @@ struct StoreAvailability {
 /// What may be offered of many items at once.
 #[utoipa::path(
     get, path = "/api/query/availability", tag = "queries", params(AvailabilityQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "Each item; one never seen counts as 0.", body = Availability),
         (status = "4XX", description = "A bad query, or no such store.", body = Problem),
@@ -91,6 +93,7 @@ struct StoreAvailability {
 )]
 pub(super) async fn availability(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Query(query): Query<AvailabilityQuery>,
 ) -> Result<Dated<Availability>, Problem> {
     let invalid =
@@ -109,13 +112,14 @@ pub(super) async fn availability(
     if query.radius_km.is_some_and(|radius| near.is_none() || !(1..=20_000).contains(&radius)) {
         return Err(invalid("radiusKm is 1 to 20,000, and goes with near".to_owned(), "radiusKm"));
     }
-    if let Some(store) = &query.store_id
-        && state.model.index(store).is_none()
-    {
-        return Err(unknown_store(store));
+    if let Some(store) = &query.store_id {
+        principal.require_store(store).map_err(|problem| problem.field("storeId"))?;
+        if state.model.index(store).is_none() {
+            return Err(unknown_store(store));
+        }
     }
     let seen = state.model.stores();
-    let chosen = chosen(&seen, &query, near);
+    let chosen = chosen(&seen, &query, near, &principal.stores);
     let now_ms = now().unix_millis();
     let items: Vec<ItemAvailability> = skus
         .into_iter()
@@ -136,12 +140,13 @@ fn chosen<'a>(
     seen: &'a [Seen],
     query: &AvailabilityQuery,
     near: Option<Location>,
+    stores: &Stores,
 ) -> Vec<Option<(&'a Seen, Option<u64>)>> {
     let choose = |seen: &'a Seen| {
         let far = distance_km(seen, near);
         let named = query.store_id.as_ref().is_none_or(|store| *store == seen.view.id);
         let within = query.radius_km.is_none_or(|most| far.is_some_and(|far| far <= most));
-        (named && within).then_some((seen, far))
+        (named && within && stores.include(&seen.view.id)).then_some((seen, far))
     };
     seen.iter().map(choose).collect()
 }

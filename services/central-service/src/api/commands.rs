@@ -1,5 +1,6 @@
 //! `replace` and `adjust` for callers who know the centre only: carried to the store, which decides.
 
+use access::Principal;
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -95,6 +96,7 @@ fn verdict(
         ("If-Match" = Option<String>, Header, description = "As `expectedVersion`, quoted."),
         ("Prefer" = Option<String>, Header, description = "`wait=5`: seconds to wait for the verdict."),
     ),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "The store has done it.", body = Accepted),
         (status = 202, description = "On its way; `Location` tells the verdict.", body = CommandView),
@@ -104,10 +106,11 @@ fn verdict(
 )]
 pub(super) async fn replace(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     headers: HeaderMap,
     Json(body): Json<ReplaceBody>,
 ) -> Result<Response, Problem> {
-    carry(&state, &headers, body.into()).await
+    carry(&state, &principal, &headers, body.into()).await
 }
 
 /// Have a store change an item's level by a difference.
@@ -118,6 +121,7 @@ pub(super) async fn replace(
         ("If-Match" = Option<String>, Header, description = "As `expectedVersion`, quoted."),
         ("Prefer" = Option<String>, Header, description = "`wait=5`: seconds to wait for the verdict."),
     ),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "The store has done it.", body = Accepted),
         (status = 202, description = "On its way; `Location` tells the verdict.", body = CommandView),
@@ -127,16 +131,18 @@ pub(super) async fn replace(
 )]
 pub(super) async fn adjust(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     headers: HeaderMap,
     Json(body): Json<AdjustBody>,
 ) -> Result<Response, Problem> {
-    carry(&state, &headers, body.into()).await
+    carry(&state, &principal, &headers, body.into()).await
 }
 
 /// What became of a command that was handed to this centre.
 #[utoipa::path(
     get, path = "/api/commands/{commandId}", tag = "commands",
     params(("commandId" = String, Path)),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "As it stands.", body = CommandView),
         (status = "4XX", description = "No such command.", body = Problem),
@@ -144,10 +150,12 @@ pub(super) async fn adjust(
 )]
 pub(super) async fn command(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(id): Path<CommandId>,
 ) -> Result<axum::Json<CommandView>, Problem> {
     let wanted = id.clone();
     let record = read(&state, move |reader| reader.stock_command(&wanted)).await?;
+    let record = record.filter(|record| principal.stores.include(&record.store_id));
     let record = record.ok_or_else(|| {
         let detail = format!("no command {id} was handed to this centre");
         Problem::new(ErrorCode::NotFound, detail)
@@ -157,10 +165,12 @@ pub(super) async fn command(
 
 async fn carry(
     state: &State,
+    principal: &Principal,
     headers: &HeaderMap,
     parsed: ParsedCommand,
 ) -> Result<Response, Problem> {
     let (ParsedCommand { store, id, command }, by_precondition) = parsed.with_headers(headers)?;
+    principal.require_store(&store)?;
     require_ready(state)?;
     if state.model.index(&store).is_none() {
         return Err(unknown_store(&store));

@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use access::{Principal, Stores};
 use axum::Json;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,7 @@ pub(super) struct Changes {
 /// The changes of the stream, page by page.
 #[utoipa::path(
     get, path = "/api/events", tag = "changes", params(EventsQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "A page.", body = Changes),
         (status = 410, description = "The id is not kept any more, or of another life.", body = Problem),
@@ -117,9 +119,10 @@ pub(super) struct Changes {
 )]
 pub(super) async fn events(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<Changes>, Problem> {
-    let filter = filter(query.store_id.as_deref(), query.sku.as_deref())?;
+    let filter = filter(&principal, query.store_id.as_deref(), query.sku.as_deref())?;
     let limit = page_limit(query.limit)?;
     let asked = query.after.as_deref().map(|text| id(text, "after")).transpose()?;
     let feed = &state.streams.feed;
@@ -159,9 +162,20 @@ pub(super) fn id(text: &str, field: &str) -> Result<ChangeId, Problem> {
     })
 }
 
-/// The filter that a caller names.
-pub(super) fn filter(stores: Option<&str>, skus: Option<&str>) -> Result<Filter, Problem> {
-    Ok(Filter { stores: names(stores, "storeId")?, skus: names(skus, "sku")? })
+/// The filter that a caller names; whoever is bound to stores gets no others.
+pub(super) fn filter(
+    principal: &Principal,
+    stores: Option<&str>,
+    skus: Option<&str>,
+) -> Result<Filter, Problem> {
+    let mut stores: Vec<StoreId> = names(stores, "storeId")?;
+    for store in &stores {
+        principal.require_store(store).map_err(|problem| problem.field("storeId"))?;
+    }
+    if let (Stores::Only(its), true) = (&principal.stores, stores.is_empty()) {
+        stores.extend(its.iter().cloned());
+    }
+    Ok(Filter { stores, skus: names(skus, "sku")? })
 }
 
 fn names<T: FromStr<Err: std::fmt::Display>>(

@@ -84,6 +84,7 @@ pub(super) struct ReservedUnits {
 #[utoipa::path(
     get, path = "/api/query/inventory/{storeId}/{sku}/explain", tag = "queries",
     params(("storeId" = String, Path), ("sku" = String, Path), AsOfQuery),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "Term by term.", body = NowOrThen<Explanation, ExplanationThen>),
         (status = 410, description = "The history does not reach back that far.", body = Problem),

@@ -48,6 +48,7 @@ pub(super) struct ItemHistory {
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}/{sku}/events", tag = "queries",
     params(("storeId" = String, Path), ("sku" = String, Path), ItemEventsQuery),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "The history.", body = ItemHistory),
         (status = 410, description = "The point is not kept here any more.", body = Problem),

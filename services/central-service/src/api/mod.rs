@@ -21,6 +21,7 @@ mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use access::{Access, Doors, Rules};
 use axum::Router;
 use service_kit::{ErrorCode, Problem};
 use shared_events::{CentreId, StoreId};
@@ -114,9 +115,17 @@ fn refused(refusal: &Refusal) -> Problem {
 )]
 struct Description;
 
-/// The interface with its description and docs page.
+/// The interface with its description and docs page, as it is where nobody is asked who they are.
 pub fn router(state: State) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    doors(state, &Access::default()).main
+}
+
+/// The interface with its description and docs page, guarded.
+///
+/// # Panics
+/// When an operation does not declare who may use it, whatever `access` says.
+pub(crate) fn doors(state: State, access: &Access) -> Doors {
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(query::global))
         .routes(routes!(query::item))
         .routes(routes!(query::items))
@@ -144,5 +153,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(operations::metrics))
         .with_state(state)
         .split_for_parts();
-    router.merge(SwaggerUi::new("/api/docs").url("/api/openapi.json", description))
+    let rules = Rules::declared(&mut description).expect("every operation says who may use it");
+    let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", description);
+    access.guard(router.merge(docs), rules, None)
 }

@@ -15,6 +15,7 @@ use crate::metrics::{StateLabel, StoreLabel};
 /// The process runs.
 #[utoipa::path(
     get, path = "/livez", tag = "operations",
+    security(()),
     responses((status = 200, description = "Alive."))
 )]
 pub(super) async fn livez() -> &'static str {
@@ -25,6 +26,7 @@ pub(super) async fn livez() -> &'static str {
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
     params(("verbose" = Option<String>, Query, description = "A line for each part.")),
+    security(()),
     responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
 )]
 pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuery>) -> Response {
@@ -54,6 +56,7 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
 /// Metrics: `OpenMetrics` for who accepts that, the older text format otherwise.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
+    security(()),
     responses((status = 200, description = "All metrics."))
 )]
 pub(super) async fn metrics(Ctx(state): Ctx<State>, headers: HeaderMap) -> Response {

@@ -1,6 +1,7 @@
 //! Safety stock: units that are kept back from online customers.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
@@ -73,11 +74,19 @@ pub(super) struct Policies {
 /// All safety stock policies.
 #[utoipa::path(
     get, path = "/api/policies/safety-stock", tag = "policies",
+    security(("bearer" = ["admin"])),
     responses((status = 200, description = "All of them, the most general first.", body = Policies))
 )]
-pub(super) async fn safety_stocks(Ctx(state): Ctx<State>) -> Json<Policies> {
+pub(super) async fn safety_stocks(Ctx(state): Ctx<State>, principal: Principal) -> Json<Policies> {
     let mut all = state.model.safety_stocks(|all| {
-        all.all().filter(|policy| policy.units.is_some()).cloned().collect::<Vec<_>>()
+        let of_its_stores = |policy: &&SafetyStock| {
+            policy.scope.store_id.as_ref().is_none_or(|store| principal.stores.include(store))
+        };
+        all.all()
+            .filter(|policy| policy.units.is_some())
+            .filter(of_its_stores)
+            .cloned()
+            .collect::<Vec<_>>()
     });
     all.sort_by(|a, b| a.scope.cmp(&b.scope));
     Json(Policies { policies: all.into_iter().map(PolicyView::from).collect() })
@@ -96,6 +105,7 @@ pub(super) struct SafetyStockBody {
 #[utoipa::path(
     put, path = "/api/policies/safety-stock", tag = "policies", request_body = SafetyStockBody,
     params(ScopeQuery),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "On disk, and in force.", body = PolicyView),
         (status = "4XX", description = "Refused; nothing was done.", body = Problem),
@@ -103,9 +113,11 @@ pub(super) struct SafetyStockBody {
 )]
 pub(super) async fn set(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Query(scope): Query<ScopeQuery>,
     Body(body): Body<SafetyStockBody>,
 ) -> Result<Json<PolicyView>, Problem> {
+    require_scope(&principal, &scope)?;
     if !(0..=MAX_UNITS).contains(&body.units) {
         let detail = format!("units are 0 to {MAX_UNITS}");
         return Err(Problem::new(ErrorCode::InvalidField, detail).field("units"));
@@ -116,6 +128,7 @@ pub(super) async fn set(
 /// Take a policy back; the next more general one is in force then.
 #[utoipa::path(
     delete, path = "/api/policies/safety-stock", tag = "policies", params(ScopeQuery),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "On disk, and no longer in force.", body = PolicyView),
         (status = 404, description = "There is no policy of exactly this scope.", body = Problem),
@@ -123,8 +136,10 @@ pub(super) async fn set(
 )]
 pub(super) async fn remove(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Query(scope): Query<ScopeQuery>,
 ) -> Result<Json<PolicyView>, Problem> {
+    require_scope(&principal, &scope)?;
     let scope = Scope::from(scope);
     if state.model.safety_stocks(|all| all.get(&scope).is_none()) {
         require_ready(&state)?;
@@ -132,6 +147,15 @@ pub(super) async fn remove(
         return Err(Problem::new(ErrorCode::NotFound, detail));
     }
     change(&state, scope, None).await
+}
+
+/// What holds in every store is not for somebody who is bound to some.
+fn require_scope(principal: &Principal, scope: &ScopeQuery) -> Result<(), Problem> {
+    match &scope.store_id {
+        Some(store) => principal.require_store(store),
+        None => principal.require_all_stores("name one of them in storeId"),
+    }
+    .map_err(|problem| problem.field("storeId"))
 }
 
 async fn change(

@@ -1,6 +1,7 @@
 //! Stock of one item: everywhere, in one store, and a whole store page by page.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use access::Principal;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
 use service_kit::Problem;
@@ -90,6 +91,7 @@ pub(super) struct Global {
 #[utoipa::path(
     get, path = "/api/query/inventory/global/{sku}", tag = "queries",
     params(("sku" = String, Path), AsOfTimeQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The item; one never seen counts as 0.",
          body = NowOrThen<Global, GlobalThen>),
@@ -99,9 +101,12 @@ pub(super) struct Global {
 )]
 pub(super) async fn global(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(sku): Path<Sku>,
     Query(query): Query<AsOfTimeQuery>,
 ) -> Result<Dated<NowOrThen<Global, GlobalThen>>, Problem> {
+    // A sum over some stores under the name of the sum over all would be believed to be that.
+    principal.require_all_stores("ask /api/query/availability, or a store's own level")?;
     if let Some(time) = query.time()? {
         let then = NowOrThen::Then(as_of::global(&state, sku, time).await?);
         return Ok(Dated::new(&state, None, then));
@@ -135,6 +140,7 @@ pub(super) async fn global(
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}/{sku}", tag = "queries",
     params(("storeId" = String, Path), ("sku" = String, Path), AsOfQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The item; one never seen counts as 0.",
          body = NowOrThen<Item, ItemThen>),
@@ -183,6 +189,7 @@ pub(super) struct Items {
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}", tag = "queries",
     params(("storeId" = String, Path), ItemsQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "A page.", body = Items),
         (status = "4XX", description = "No such store, or a bad query.", body = Problem),

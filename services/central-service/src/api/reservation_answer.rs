@@ -10,7 +10,7 @@ use serde::Serialize;
 use service_kit::fingerprint::fingerprint;
 use service_kit::{ErrorCode, Problem};
 use shared_events::ledger::Reservation;
-use shared_events::{CommandId, Timestamp};
+use shared_events::{CommandId, Subject, Timestamp};
 use stock_http::headers::mark_repeated;
 
 use super::now;
@@ -18,8 +18,23 @@ use super::reservation_view::ReservationView;
 use crate::ledger::{Answer, Refusal, Request};
 
 /// What a caller named by a key.
-pub(super) fn request(kind: &str, key: &CommandId, body: &impl Serialize) -> Request {
-    Request { key: format!("{kind}:{key}"), fingerprint: fingerprint(body) }
+pub(super) fn request(
+    kind: &str,
+    caller: Option<&Subject>,
+    key: &CommandId,
+    body: &impl Serialize,
+) -> Request {
+    let key = of_owner(caller, &format!("{kind}:{key}"));
+    Request { key, fingerprint: fingerprint(body) }
+}
+
+/// A caller's name for something, apart from other callers' names: neither a subject nor a key has a
+/// space in it.
+pub(super) fn of_owner(owner: Option<&Subject>, name: &str) -> String {
+    match owner {
+        Some(owner) => format!("{owner} {name}"),
+        None => name.to_owned(),
+    }
 }
 
 /// The answer, after waiting for the stores where that was asked: not longer than was asked.

@@ -1,6 +1,7 @@
 //! Reservations as they stand: read, listed, fulfilled, cancelled.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use access::{Principal, Scope, Stores};
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +25,7 @@ use crate::ledger::{Answer, Ask};
 #[utoipa::path(
     get, path = "/api/reservations/{reservationId}", tag = "reservations",
     params(("reservationId" = String, Path)),
+    security(("bearer" = ["reservations:write"]), ("bearer" = ["staff"])),
     responses(
         (status = 200, description = "As it stands.", body = ReservationView),
         (status = "4XX", description = "Unknown, or another centre's.", body = Problem),
@@ -31,16 +33,11 @@ use crate::ledger::{Answer, Ask};
 )]
 pub(super) async fn reservation(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(id): Path<ReservationId>,
 ) -> Result<Response, Problem> {
     require_ours(&state, &id)?;
-    let wanted = id.clone();
-    let found = read(&state, move |reader| reader.reservation(&wanted)).await?;
-    let Some(reservation) = found else {
-        // It may only not have been read yet.
-        require_ready(&state)?;
-        return Err(unknown(&id));
-    };
+    let reservation = visible(&state, &principal, &id).await?;
     Ok(axum::Json(ReservationView::new(reservation, now())).into_response())
 }
 
@@ -77,6 +74,7 @@ pub(super) struct Reservations {
 /// Reservations of this centre, by order or by state.
 #[utoipa::path(
     get, path = "/api/reservations", tag = "reservations", params(ReservationsQuery),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "A page.", body = Reservations),
         (status = "4XX", description = "A bad query.", body = Problem),
@@ -84,6 +82,7 @@ pub(super) struct Reservations {
 )]
 pub(super) async fn reservations(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Query(query): Query<ReservationsQuery>,
 ) -> Result<axum::Json<Reservations>, Problem> {
     let limit = page_limit(query.limit)?;
@@ -94,7 +93,7 @@ pub(super) async fn reservations(
     let now = now();
     // What has expired a moment ago is written down a moment later.
     let as_wanted = |known: &Reservation| wanted.is_none_or(|state| state_at(known, now) == state);
-    let page = page.into_iter().filter(as_wanted);
+    let page = page.into_iter().filter(as_wanted).filter(|known| may_see(&principal, known));
     let reservations = page.map(|known| ReservationView::new(known, now).without_history());
     let reservations = reservations.collect();
     Ok(axum::Json(Reservations { reservations, next }))
@@ -119,6 +118,7 @@ pub(super) struct FulfilBody {
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat changes nothing."),
         ("Prefer" = Option<String>, Header, description = "`wait=2`: seconds to wait for the stores."),
     ),
+    security(("bearer" = ["reservations:write"]), ("bearer" = ["staff"])),
     responses(
         (status = 200, description = "The stores have handed over.", body = ReservationView),
         (status = 202, description = "The stores are told.", body = ReservationView),
@@ -128,6 +128,7 @@ pub(super) struct FulfilBody {
 )]
 pub(super) async fn fulfil(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(id): Path<ReservationId>,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<FulfilBody>,
@@ -139,8 +140,10 @@ pub(super) async fn fulfil(
         let detail = format!("skus names 1 to {MAX_LINES} items; leave it out for all");
         return Err(Problem::new(ErrorCode::InvalidField, detail).field("skus"));
     }
+    require_visible(&state, &principal, &id).await?;
     let key = idempotency_key(&headers)?;
-    let request = key.map(|key| request(&format!("fulfil:{id}"), &key, &body));
+    let caller = principal.subject.as_ref();
+    let request = key.map(|key| request(&format!("fulfil:{id}"), caller, &key, &body));
     let wait = wait(&headers);
     let named = body.skus.unwrap_or_default();
     let asked = state.ledger.ask(|reply| Ask::Fulfil {
@@ -167,6 +170,7 @@ pub(super) async fn fulfil(
 #[utoipa::path(
     post, path = "/api/reservations/{reservationId}/cancel", tag = "reservations",
     params(("reservationId" = String, Path)),
+    security(("bearer" = ["reservations:write"]), ("bearer" = ["staff"])),
     responses(
         (status = 200, description = "Released; the stores are told.", body = ReservationView),
         (status = 409, description = "It was handed over or never kept; `state` tells.", body = Problem),
@@ -175,10 +179,12 @@ pub(super) async fn fulfil(
 )]
 pub(super) async fn cancel(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(id): Path<ReservationId>,
 ) -> Result<Response, Problem> {
     require_ours(&state, &id)?;
     require_ready(&state)?;
+    require_visible(&state, &principal, &id).await?;
     let asked = state.ledger.ask(|reply| Ask::Cancel { id, reply });
     let Answer { reservation, .. } = asked.await.map_err(refused)?;
     Ok(shown(StatusCode::OK, reservation, now()))
@@ -203,6 +209,47 @@ fn require_ours(state: &State, id: &ReservationId) -> Result<(), Problem> {
     }
     let detail = format!("this is centre {}; ask centre {}", state.centre, id.centre());
     Err(Problem::new(ErrorCode::WrongCentre, detail).fact("centreId", id.centre()))
+}
+
+/// Whether it is the principal's: its own or, as staff, anybody's; and of its stores, where it is bound
+/// to some.
+fn may_see(principal: &Principal, known: &Reservation) -> bool {
+    let at_its_stores = match &principal.stores {
+        Stores::All => true,
+        Stores::Only(stores) => {
+            known.store_id.as_ref().is_some_and(|store| stores.contains(store))
+                || known.allocations.iter().any(|one| stores.contains(&one.store_id))
+        }
+    };
+    principal.owns(known.owner.as_ref()) && at_its_stores
+}
+
+/// A reservation the principal may see. Somebody else's is as unknown as one that never was.
+async fn visible(
+    state: &State,
+    principal: &Principal,
+    id: &ReservationId,
+) -> Result<Reservation, Problem> {
+    let wanted = id.clone();
+    let found = read(state, move |reader| reader.reservation(&wanted)).await?;
+    if found.is_none() {
+        // It may only not have been read yet.
+        require_ready(state)?;
+    }
+    found.filter(|known| may_see(principal, known)).ok_or_else(|| unknown(id))
+}
+
+/// As [`visible`], for who goes on to ask the ledger, which knows nothing of principals. A reservation
+/// has its owner from its first record on, so what is seen here still holds there.
+async fn require_visible(
+    state: &State,
+    principal: &Principal,
+    id: &ReservationId,
+) -> Result<(), Problem> {
+    if principal.may(Scope::Staff) && principal.stores == Stores::All {
+        return Ok(());
+    }
+    visible(state, principal, id).await.map(|_seen| ())
 }
 
 fn unknown(id: &ReservationId) -> Problem {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use access::{Principal, Stores};
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,11 +13,13 @@ use service_kit::extract::Json;
 use service_kit::{ErrorCode, Problem, trace};
 use shared_events::ledger::{Reservation, ReservationState, Transition};
 use shared_events::reservation::MAX_LINES;
-use shared_events::{CommandId, Location, MAX_UNITS, OrderId, ReservationId, Sku, StoreId};
+use shared_events::{
+    CommandId, Location, MAX_UNITS, OrderId, ReservationId, Sku, StoreId, Subject,
+};
 use stock_http::headers::{idempotency_key, wait};
 use utoipa::ToSchema;
 
-use super::reservation_answer::{in_state, marked, outcome, refused, request, shown};
+use super::reservation_answer::{in_state, marked, of_owner, outcome, refused, request, shown};
 use super::reservation_view::ReservationView;
 use super::{State, now, require_ready, unknown_store};
 use crate::ledger::Ask;
@@ -80,6 +83,7 @@ struct LineBody {
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat gets the same reservation."),
         ("Prefer" = Option<String>, Header, description = "`wait=2`: seconds to wait for the stores."),
     ),
+    security(("bearer" = ["reservations:write"])),
     responses(
         (status = 201, description = "Confirmed by the stores.", body = ReservationView),
         (status = 202, description = "Taken, and on disk; the stores have not answered yet.", body = ReservationView),
@@ -90,14 +94,17 @@ struct LineBody {
 )]
 pub(super) async fn reserve(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     headers: HeaderMap,
     Json(body): Json<ReserveBody>,
 ) -> Result<Response, Problem> {
+    require_store(&principal, body.store_id.as_ref())?;
+    let owner = principal.subject;
     let key = idempotency_key(&headers)?;
-    let request = key.as_ref().map(|key| request("reserve", key, &body));
-    let id = reservation_id(&state, key.as_ref());
+    let request = key.as_ref().map(|key| request("reserve", owner.as_ref(), key, &body));
+    let id = reservation_id(&state, owner.as_ref(), key.as_ref());
     require_ready(&state)?;
-    let wish = wish(&state, body)?;
+    let wish = wish(&state, owner, body)?;
     let wait = wait(&headers);
     let asked =
         state.ledger.ask(|reply| Ask::Reserve { id, request, wish, wait: wait.is_some(), reply });
@@ -115,12 +122,27 @@ pub(super) async fn reserve(
     Ok(marked(response, repeated))
 }
 
-/// A reservation's name follows from the caller's key, so that a repeat finds it even in a ledger that
-/// was lost; without a key it is drawn.
-fn reservation_id(state: &State, key: Option<&CommandId>) -> ReservationId {
+/// Whoever is bound to stores names the one to be asked: without it any store of the chain could be.
+fn require_store(principal: &Principal, asked: Option<&StoreId>) -> Result<(), Problem> {
+    match (&principal.stores, asked) {
+        (Stores::All, _) => Ok(()),
+        (Stores::Only(_), Some(store)) => principal.require_store(store),
+        (Stores::Only(_), None) => principal
+            .require_all_stores("name one of them in storeId")
+            .map_err(|problem| problem.field("storeId")),
+    }
+}
+
+/// A reservation's name follows from the caller and its key, so that a repeat finds it even in a ledger
+/// that was lost; without a key it is drawn.
+fn reservation_id(
+    state: &State,
+    owner: Option<&Subject>,
+    key: Option<&CommandId>,
+) -> ReservationId {
     let name = match key {
         Some(key) => {
-            let hash = blake3::hash(key.as_str().as_bytes()).to_hex();
+            let hash = blake3::hash(of_owner(owner, key.as_str()).as_bytes()).to_hex();
             hash.as_str().chars().take(32).collect()
         }
         None => uuid::Uuid::now_v7().simple().to_string(),
@@ -130,7 +152,7 @@ fn reservation_id(state: &State, key: Option<&CommandId>) -> ReservationId {
 }
 
 /// Checks what is wanted and adds up lines of one item.
-fn wish(state: &State, body: ReserveBody) -> Result<Wish, Problem> {
+fn wish(state: &State, owner: Option<Subject>, body: ReserveBody) -> Result<Wish, Problem> {
     let invalid = |detail: String, field: &str| {
         Err(Problem::new(ErrorCode::InvalidField, detail).field(field))
     };
@@ -160,6 +182,7 @@ fn wish(state: &State, body: ReserveBody) -> Result<Wish, Problem> {
         allow_split: body.allow_split,
         expires_at: now().plus_millis(ttl.saturating_mul(1_000)),
         traceparent: trace::traceparent(),
+        owner,
     })
 }
 

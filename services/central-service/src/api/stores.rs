@@ -1,5 +1,6 @@
 //! The stores the centre knows, and the operator's switch of each.
 
+use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
@@ -108,16 +109,19 @@ impl From<Option<&Selling>> for SellingView {
 /// All stores with their freshness.
 #[utoipa::path(
     get, path = "/api/stores", tag = "stores",
+    security(("bearer" = ["stock:read"])),
     responses((status = 200, description = "All stores.", body = Stores))
 )]
-pub(super) async fn stores(Ctx(state): Ctx<State>) -> Json<Stores> {
+pub(super) async fn stores(Ctx(state): Ctx<State>, principal: Principal) -> Json<Stores> {
     let seen = state.model.stores();
-    Json(Stores { stores: seen.iter().map(|seen| Store::new(&state, seen)).collect() })
+    let seen = seen.iter().filter(|seen| principal.stores.include(&seen.view.id));
+    Json(Stores { stores: seen.map(|seen| Store::new(&state, seen)).collect() })
 }
 
 /// One store with its freshness.
 #[utoipa::path(
     get, path = "/api/stores/{storeId}", tag = "stores", params(("storeId" = String, Path)),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The store.", body = Store),
         (status = "4XX", description = "No such store.", body = Problem),
@@ -146,6 +150,7 @@ pub(super) struct SellingBody {
 #[utoipa::path(
     put, path = "/api/stores/{storeId}/selling", tag = "stores", request_body = SellingBody,
     params(("storeId" = String, Path)),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "On disk, and in force.", body = SellingView),
         (status = "4XX", description = "Refused; nothing was done.", body = Problem),

@@ -7,6 +7,7 @@ mod frames;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Principal;
 use axum::body::Body;
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, header};
@@ -99,6 +100,7 @@ pub(super) struct StreamQuery {
         StreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "Behind this id."),
     ),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The stream.", body = String, content_type = "text/event-stream"),
         (status = "4XX", description = "A bad id or query.", body = Problem),
@@ -107,11 +109,12 @@ pub(super) struct StreamQuery {
 )]
 pub(super) async fn stream(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Result<Response, Problem> {
     let streams = Arc::clone(&state.streams);
-    let filter = filter(query.store_id.as_deref(), query.sku.as_deref())?;
+    let filter = filter(&principal, query.store_id.as_deref(), query.sku.as_deref())?;
     let last = headers
         .get("last-event-id")
         .map(|value| id(value.to_str().unwrap_or_default(), "last-event-id"));
@@ -134,7 +137,10 @@ pub(super) async fn stream(
     let (frames, body) = frames::channel(streams.limits.patience, streams.closing.clone());
     let client = Client { streams, model: state.model, filter, frames };
     tokio::spawn(async move {
-        client.run(start).await;
+        // What a token lets see ends with it; the client comes back with a newer one.
+        if tokio::time::timeout(principal.lasts(), client.run(start)).await.is_err() {
+            tracing::debug!("a stream ended with the token of its client");
+        }
         drop(seat);
     });
     let headers =

@@ -111,6 +111,7 @@ impl Compared {
 #[utoipa::path(
     get, path = "/api/sync/stores/{storeId}", tag = "stores",
     params(("storeId" = String, Path)),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "As it stands.", body = Sync),
         (status = "4XX", description = "No such store.", body = Problem),
@@ -129,6 +130,7 @@ pub(super) async fn status(
 #[utoipa::path(
     post, path = "/api/sync/stores/{storeId}", tag = "stores",
     params(("storeId" = String, Path)),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 202, description = "It will be; `Location` tells how it goes.", body = Sync),
         (status = "4XX", description = "No such store.", body = Problem),

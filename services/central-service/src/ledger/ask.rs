@@ -192,9 +192,16 @@ impl Ledger {
         }
         if known {
             // The key's name is all that a ledger that was lost has left of the request.
-            let same = self.running.get(id).is_some_and(|known| known.order_id == wish.order_id);
-            if !same {
+            let Some(reservation) =
+                self.running.get_mut(id).filter(|known| known.order_id == wish.order_id)
+            else {
                 return Ok(Err(Refusal::KeyReused));
+            };
+            // Stores do not tell for whom they keep what. Whose key leads to the name made it.
+            if reservation.rebuilt && reservation.owner.is_none() && wish.owner.is_some() {
+                reservation.owner = wish.owner;
+                reservation.revision = reservation.revision.saturating_add(1);
+                self.unwritten.reservations.insert(id.clone());
             }
         } else {
             self.running.insert(id.clone(), saga::begin(id.clone(), wish, now));

@@ -48,6 +48,7 @@ fn wish(centre: &Centre, order: &str, units: i64) -> Wish {
         allow_split: false,
         expires_at: centre.now.plus_millis(900_000),
         traceparent: None,
+        owner: None,
     }
 }
 

@@ -67,6 +67,7 @@ impl Setting {
             allow_split: false,
             expires_at: self.centre.now.plus_millis(900_000),
             traceparent: None,
+            owner: None,
         };
         let (reply, _answer) = oneshot::channel();
         let ask = Ask::Reserve { id: id(name), request: None, wish, wait: false, reply };

@@ -261,6 +261,7 @@ fn holds_stay_through_a_comparison() {
         allow_split: false,
         expires_at: centre.now.plus_millis(900_000),
         traceparent: None,
+        owner: None,
     };
     let (id, (reply, _answer)) = ("c1.r".parse().expect("an id"), oneshot::channel());
     let ask = Ask::Reserve { id, request: None, wish, wait: false, reply };

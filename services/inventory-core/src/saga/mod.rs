@@ -21,7 +21,7 @@ use shared_events::ledger::{
 };
 use shared_events::reservation::{Binding, WantedLine};
 use shared_events::{
-    Location, OrderId, RecordedEvent, ReservationId, Sku, StockEvent, StoreId, Timestamp,
+    Location, OrderId, RecordedEvent, ReservationId, Sku, StockEvent, StoreId, Subject, Timestamp,
 };
 
 pub use command::command;
@@ -45,6 +45,8 @@ pub struct Wish {
     pub expires_at: Timestamp,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
+    /// Who asks; `None` where nobody is asked who they are.
+    pub owner: Option<Subject>,
 }
 
 /// Commands that a centre may have sent before it lost its ledger: those of a rebuilt reservation are
@@ -59,6 +61,7 @@ pub fn begin(reservation_id: ReservationId, wish: Wish, now: Timestamp) -> Reser
     Reservation {
         reservation_id,
         order_id: wish.order_id,
+        owner: wish.owner,
         state: ReservationState::Requested,
         created_at: now,
         expires_at: wish.expires_at,
@@ -99,6 +102,8 @@ pub fn rebuild(recorded: &RecordedEvent, now: Timestamp) -> Option<Reservation> 
         allow_split: allocation.binding == Binding::Any,
         expires_at: allocation.expires_at,
         traceparent: recorded.traceparent.clone(),
+        // Stores are not told for whom they keep what.
+        owner: None,
     };
     let mut reservation = begin(allocation.reservation_id.clone(), wish, now);
     reservation.created_at = recorded.occurred_at;

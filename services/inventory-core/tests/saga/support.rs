@@ -63,6 +63,7 @@ impl Saga {
             allow_split,
             expires_at: noon().plus_millis(TTL),
             traceparent: None,
+            owner: None,
         };
         Self::of(saga::begin("c1.r1".parse().expect("valid"), wish, noon()), noon())
     }

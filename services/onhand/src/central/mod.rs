@@ -19,8 +19,8 @@ use store_service::config::DEFAULT_RELEASE_GRACE_MS;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::access;
 use crate::cli::{self, Broker};
-use crate::output;
 use crate::record_keys::{Own, RecordKeyArgs};
 
 /// Run the centre. Its database is disposable: delete it, and it is built anew from the topics.
@@ -36,6 +36,8 @@ pub(crate) struct Args {
         value_parser = cli::address
     )]
     listen: SocketAddr,
+    #[command(flatten)]
+    access: access::Callers,
     #[command(flatten)]
     pub(crate) centre: Centre,
 }
@@ -215,21 +217,23 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
 }
 
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let Args { listen, centre } = args;
+    let Args { listen, access, centre } = args;
     let (log, kafka) = (centre.log(), centre.broker.kafka.clone());
     let (log, config) = match log.and_then(|log| Ok((log, centre.config()?))) {
         Ok(both) => both,
-        Err(wrong) => return Ok(makes_no_sense(&wrong)),
+        Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "central")),
     };
-    let app = App::build(config, log)?;
+    if let Err(wrong) = access.check(listen) {
+        return Ok(cli::makes_no_sense(&wrong, "central"));
+    }
+    let admin = access.admin_listen();
+    let mut app = App::build(config, log)?.guarded(access.open().await?);
     let listener = http::bind(listen).await?;
+    if let Some(admin) = admin {
+        app = app.with_admin(http::bind(admin).await?);
+    }
     info!(address = %listener.local_addr()?, %kafka, "centre is open");
     app.run(listener, stop).await?;
     info!("centre is closed");
     Ok(ExitCode::SUCCESS)
-}
-
-fn makes_no_sense(wrong: &str) -> ExitCode {
-    output::error(&format!("{wrong} (see `onhand central --help`)"));
-    ExitCode::from(cli::USAGE)
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{Centre, makes_no_sense};
-use crate::cli::INTERRUPTED_EXIT;
+use super::Centre;
+use crate::cli::{self, INTERRUPTED_EXIT};
 use crate::output;
 use crate::progress::Bar;
 
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     let log = args.centre.log();
     let (log, config) = match log.and_then(|log| Ok((log, args.centre.config()?))) {
         Ok(both) => both,
-        Err(wrong) => return Ok(makes_no_sense(&wrong)),
+        Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "central")),
     };
     let began = Instant::now();
     let work = tokio::task::spawn_blocking(move || {

@@ -92,6 +92,8 @@ pub(crate) struct Args {
         value_parser = web::base
     )]
     pub(super) prove: Option<Url>,
+    #[command(flatten)]
+    pub(super) token: web::Token,
     /// How long the centre may take to catch up, in seconds.
     #[arg(
         long,

@@ -83,7 +83,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         return Ok(ExitCode::from(INTERRUPTED_EXIT));
     };
     // 3. Send.
-    let client = web::client(Duration::from_secs(args.give_up_after))?;
+    let client = web::client(Duration::from_secs(args.give_up_after), &args.token)?;
     let started = Instant::now();
     let rejects = Rejects::new(rejects_path(&args), header)?;
     let (shared, outcomes, kept) =

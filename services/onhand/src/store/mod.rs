@@ -16,8 +16,8 @@ use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::access;
 use crate::cli::{self, Broker};
-use crate::output;
 use crate::record_keys::{Own, RecordKeyArgs};
 
 /// Run one store's service. It sells with or without the broker; what it writes is published when
@@ -69,6 +69,8 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(0..=86_400_000)
     )]
     release_grace_ms: u64,
+    #[command(flatten)]
+    access: access::Callers,
     #[command(flatten)]
     witness: Witness,
     #[command(flatten)]
@@ -176,23 +178,25 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
         release_grace: Duration::from_millis(args.release_grace_ms),
     };
     let store = config.store.clone();
+    if let Err(wrong) = args.access.check(args.listen) {
+        return Ok(cli::makes_no_sense(&wrong, "store"));
+    }
     let log = match args
         .broker
         .log()
         .and_then(|log| args.record_keys.before(log, Own::Store(store.as_str())))
     {
         Ok(log) => log,
-        Err(wrong) => return Ok(makes_no_sense(&wrong)),
+        Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "store")),
     };
-    let app = App::build(config, log)?;
+    let admin = args.access.admin_listen();
+    let mut app = App::build(config, log)?.guarded(args.access.open().await?);
     let listener = http::bind(args.listen).await?;
+    if let Some(admin) = admin {
+        app = app.with_admin(http::bind(admin).await?);
+    }
     info!(%store, address = %listener.local_addr()?, kafka = %args.broker.kafka, "store is open");
     app.run(listener, stop).await?;
     info!(%store, "store is closed");
     Ok(ExitCode::SUCCESS)
-}
-
-fn makes_no_sense(wrong: &str) -> ExitCode {
-    output::error(&format!("{wrong} (see `onhand store --help`)"));
-    ExitCode::from(cli::USAGE)
 }

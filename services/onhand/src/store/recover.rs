@@ -16,7 +16,7 @@ use store_service::recovery::Recovery;
 use store_service::{App, Config};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Broker, INTERRUPTED_EXIT};
+use crate::cli::{self, Broker, INTERRUPTED_EXIT};
 use crate::output;
 use crate::progress::Bar;
 use crate::record_keys::{Own, RecordKeyArgs};
@@ -49,6 +49,8 @@ pub(crate) struct Args {
     #[arg(long, env = "ONHAND_CENTRAL", value_name = "URL", value_parser = web::base)]
     central: Option<Url>,
     #[command(flatten)]
+    token: web::Token,
+    #[command(flatten)]
     broker: Broker,
     #[command(flatten)]
     record_keys: RecordKeyArgs,
@@ -68,7 +70,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     let own = Own::Store(args.store_id.as_str());
     let log = match args.broker.log().and_then(|log| args.record_keys.before(log, own)) {
         Ok(log) => log,
-        Err(wrong) => return Ok(super::makes_no_sense(&wrong)),
+        Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "store")),
     };
     let app = App::build(config, log)?;
     let cancel = stop.clone();
@@ -94,7 +96,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
     if lost > 0
         && let Some(central) = &args.central
     {
-        recovery = restate(recovery, central, &args.store_id, &seen).await?;
+        recovery = restate(recovery, (central, &args.token), &args.store_id, &seen).await?;
         output::say(&format!(
             "{lost} events are gone for good; their effect was taken from {central}"
         ));
@@ -153,11 +155,11 @@ struct Item {
 /// Takes over how items stand at a centre that has everything the store ever reported.
 async fn restate(
     mut recovery: Recovery,
-    central: &Url,
+    (central, token): (&Url, &web::Token),
     store: &StoreId,
     seen: &JournalWitnessed,
 ) -> anyhow::Result<Recovery> {
-    let client = web::client(web::ANSWER_WITHIN)?;
+    let client = web::client(web::ANSWER_WITHIN, token)?;
     let all: Stores = get(&client, below(central, &["api", "stores"])).await?;
     let known = all.stores.into_iter().find(|known| known.store_id == *store);
     let known = known.with_context(|| format!("{central} knows nothing of store {store}"))?;

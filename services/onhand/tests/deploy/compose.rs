@@ -31,6 +31,40 @@ fn every_store_and_centre_has_a_name_and_a_disk_of_its_own() {
 }
 
 #[test]
+fn every_service_reads_the_keys_that_are_made_at_the_first_start_and_none_is_shipped() {
+    for chain in [one(), three()] {
+        let maker = &chain["services"]["keys"];
+        assert_eq!(maker["command"], json!(["key", "/keys/tokens.key", "--if-missing"]));
+        assert_eq!(maker["volumes"], json!(["keys:/keys"]));
+        assert_eq!(maker["restart"], "no", "it has done its work when it ends");
+        for (name, _, service) in onhand(&chain) {
+            assert_eq!(environment(service)["ONHAND_TOKEN_KEYS"], "/keys/tokens.key", "{name}");
+            assert!(list(&service["volumes"]).any(|mount| mount == "keys:/keys:ro"), "{name}");
+            assert!(!service["depends_on"]["keys"].is_null(), "{name} starts without keys");
+        }
+    }
+}
+
+/// Each signs with a key that is made for it, and asks the others for theirs.
+#[test]
+fn every_service_signs_its_records() {
+    for chain in [one(), three()] {
+        let script = plain(&chain["services"]["record-keys"]["command"][0]);
+        for (name, _, service) in onhand(&chain) {
+            let (all, own) = (environment(service), name.rsplit('-').next().expect("a name"));
+            let key = match name.starts_with("centre") {
+                true => format!("centres/{own}"),
+                false => own.to_uppercase(),
+            };
+            assert_eq!(all["ONHAND_RECORD_KEY"], format!("/keys/records/{key}.key"), "{name}");
+            assert_eq!(all["ONHAND_RECORD_KEYS"], "/keys/records", "{name}");
+            assert!(script.split([' ', ';']).any(|made| made == key), "{script}");
+            assert!(!service["depends_on"]["record-keys"].is_null(), "{name} starts without keys");
+        }
+    }
+}
+
+#[test]
 fn images_are_pinned() {
     let program = format!("onhand:{}", env!("CARGO_PKG_VERSION"));
     for (name, service) in services(&three()) {
@@ -92,7 +126,11 @@ fn the_core_comes_up_alone_and_waits_for_what_can_say_that_it_is_well() {
         .filter(|(_, service)| service["profiles"].is_null())
         .map(|(name, _)| *name)
         .collect();
-    assert_eq!(core.len(), 8, "three brokers, three stores, two centres: {core:?}");
+    assert_eq!(
+        core.len(),
+        10,
+        "two kinds of keys, three brokers, three stores, two centres: {core:?}"
+    );
     for (name, service) in &all {
         for (on, how) in entries(&service["depends_on"]) {
             let other = all.get(on).unwrap_or_else(|| panic!("{name} waits for {on}"));
@@ -100,6 +138,10 @@ fn the_core_comes_up_alone_and_waits_for_what_can_say_that_it_is_well() {
                 !core.contains(name) || core.contains(on),
                 "{name} needs {on}, which is not of the core"
             );
+            if matches!(on, "keys" | "record-keys") {
+                assert_eq!(how["condition"], "service_completed_successfully", "{name}");
+                continue;
+            }
             assert_eq!(how["condition"], "service_healthy", "{name} waits for {on}");
             assert!(other["healthcheck"]["test"].is_array(), "{on} cannot say that it is well");
         }

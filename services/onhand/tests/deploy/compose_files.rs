@@ -57,12 +57,13 @@ pub(crate) fn services(of: &Value) -> Vec<(&str, &Value)> {
     entries(&of["services"]).collect()
 }
 
-/// Those that run the program, with the command they run.
+/// Those that run the program as a service, with the command they run.
 pub(crate) fn onhand(of: &Value) -> Vec<(&str, &str, &Value)> {
     services(of)
         .into_iter()
         .filter(|(_, service)| service["build"].is_object())
         .map(|(name, service)| (name, service["command"][0].as_str().expect("a command"), service))
+        .filter(|(_, command, _)| matches!(*command, "store" | "central"))
         .collect()
 }
 

@@ -114,6 +114,21 @@ fn a_pod_may_do_nothing_but_its_work() {
 }
 
 #[test]
+fn every_pod_reads_the_keys_of_a_secret_that_is_not_shipped() {
+    assert!(of_kind("Secret").is_empty());
+    for set in of_kind("StatefulSet") {
+        let pod = &set["spec"]["template"]["spec"];
+        let keys = json!({
+            "name": "keys", "secret": { "secretName": "onhand-keys", "defaultMode": 0o440 },
+        });
+        assert_eq!(pod["volumes"], json!([keys]), "readable to its group, as the program wants it");
+        let mount = &pod["containers"][0]["volumeMounts"][1];
+        assert_eq!(*mount, json!({ "name": "keys", "mountPath": "/keys", "readOnly": true }));
+        assert!(settings(&set)["ONHAND_TOKEN_KEYS"].starts_with("/keys/"));
+    }
+}
+
+#[test]
 fn services_budgets_and_rules_select_the_pods_they_mean() {
     let sets = of_kind("StatefulSet");
     for set in &sets {

@@ -74,6 +74,7 @@ pub(super) struct LineResult {
     request_body(content = Line, content_type = "application/x-ndjson"),
     params(("Idempotency-Key" = Option<String>, Header,
         description = "Lines without `commandId` get this key, a colon and their number.")),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "A result for each line, in order; blank lines have none.",
             body = LineResult, content_type = "application/x-ndjson"),

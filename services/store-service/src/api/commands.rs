@@ -23,6 +23,7 @@ use crate::writer::Request;
         ("Idempotency-Key" = Option<String>, Header, description = "As `commandId`."),
         ("If-Match" = Option<String>, Header, description = "As `expectedVersion`, quoted."),
     ),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "Durable.", body = Accepted),
         (status = "4XX", description = "Refused; nothing was written.", body = Problem),
@@ -44,6 +45,7 @@ pub(super) async fn replace(
         ("Idempotency-Key" = Option<String>, Header, description = "As `commandId`."),
         ("If-Match" = Option<String>, Header, description = "As `expectedVersion`, quoted."),
     ),
+    security(("bearer" = ["stock:write"])),
     responses(
         (status = 200, description = "Durable.", body = Accepted),
         (status = "4XX", description = "Refused; nothing was written.", body = Problem),

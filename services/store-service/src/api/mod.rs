@@ -10,6 +10,7 @@ mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use access::{Access, Doors, Rules};
 use axum::Router;
 use service_kit::{ErrorCode, Problem, trace};
 use shared_events::StoreId;
@@ -49,9 +50,18 @@ pub struct State {
 ))]
 struct Description;
 
-/// The interface with its description and docs page.
+/// The interface with its description and docs page, as it is where nobody is asked who they are.
 pub fn router(state: State) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    doors(state, &Access::default()).main
+}
+
+/// The interface with its description and docs page, guarded.
+///
+/// # Panics
+/// When an operation does not declare who may use it, whatever `access` says.
+pub(crate) fn doors(state: State, access: &Access) -> Doors {
+    let home = state.store.clone();
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(commands::replace))
         .routes(routes!(commands::adjust))
         .routes(routes!(batch::batch))
@@ -68,7 +78,9 @@ pub fn router(state: State) -> Router {
         .routes(routes!(operations::metrics))
         .with_state(state)
         .split_for_parts();
-    router.merge(SwaggerUi::new("/api/docs").url("/api/openapi.json", description))
+    let rules = Rules::declared(&mut description).expect("every operation says who may use it");
+    let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", description);
+    access.guard(router.merge(docs), rules, Some(&home))
 }
 
 /// Reads the journal beside its writer, off the threads that serve requests.

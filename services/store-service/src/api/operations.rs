@@ -20,6 +20,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 /// The process runs.
 #[utoipa::path(
     get, path = "/livez", tag = "operations",
+    security(()),
     responses((status = 200, description = "Alive."))
 )]
 pub(super) async fn livez() -> &'static str {
@@ -30,6 +31,7 @@ pub(super) async fn livez() -> &'static str {
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
     params(("verbose" = Option<String>, Query, description = "A line for each part.")),
+    security(()),
     responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
 )]
 pub(super) async fn readyz(
@@ -82,6 +84,7 @@ fn opening(stage: Stage) -> Condition {
 /// Metrics: `OpenMetrics` for who accepts that, the older text format otherwise.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
+    security(()),
     responses((status = 200, description = "All metrics."))
 )]
 pub(super) async fn metrics(

@@ -23,6 +23,7 @@ use crate::journal::Reader;
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}/{sku}", tag = "queries",
     params(("storeId" = String, Path), ("sku" = String, Path)),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "The item; one never seen counts as 0.", body = Item),
         (status = "4XX", description = "Not this store, or no such name.", body = Problem),
@@ -66,6 +67,7 @@ pub(super) struct Items {
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}", tag = "queries",
     params(("storeId" = String, Path), ItemsQuery),
+    security(("bearer" = ["stock:read"])),
     responses(
         (status = 200, description = "A page.", body = Items),
         (status = "4XX", description = "Not this store, or a bad query.", body = Problem),
@@ -114,6 +116,7 @@ pub(super) struct History {
 #[utoipa::path(
     get, path = "/api/query/inventory/store/{storeId}/{sku}/events", tag = "queries",
     params(("storeId" = String, Path), ("sku" = String, Path), EventsQuery),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "The history.", body = History),
         (status = "4XX", description = "Not this store, or a bad query.", body = Problem),

@@ -93,6 +93,7 @@ pub(super) struct Reservations {
 #[utoipa::path(
     get, path = "/api/stores/{storeId}/reservations", tag = "reservations",
     params(("storeId" = String, Path), ReservationsQuery),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "A page.", body = Reservations),
         (status = "4XX", description = "Not this store, or a bad query.", body = Problem),
@@ -115,6 +116,7 @@ pub(super) async fn reservations(
 #[utoipa::path(
     get, path = "/api/stores/{storeId}/reservations/{reservationId}", tag = "reservations",
     params(("storeId" = String, Path), ("reservationId" = String, Path)),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "What is kept.", body = Reservation),
         (status = "4XX", description = "Not this store, or nothing is kept.", body = Problem),
@@ -196,6 +198,7 @@ struct SettledLine {
         ("storeId" = String, Path), ("reservationId" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat gets the first answer."),
     ),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "Durable.", body = Settled),
         (status = "4XX", description = "Nothing is kept for it; nothing was written.", body = Problem),
@@ -221,6 +224,7 @@ pub(super) async fn fulfil(
         ("storeId" = String, Path), ("reservationId" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat gets the first answer."),
     ),
+    security(("bearer" = ["staff"])),
     responses(
         (status = 200, description = "Durable.", body = Settled),
         (status = "4XX", description = "Nothing is kept for it; nothing was written.", body = Problem),

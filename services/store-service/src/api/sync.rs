@@ -93,6 +93,7 @@ impl Sync {
 /// How far the relay came.
 #[utoipa::path(
     get, path = "/api/sync", tag = "operations",
+    security(("bearer" = ["stock:read"])),
     responses((status = 200, description = "As it stands.", body = Sync))
 )]
 pub(super) async fn status(Ctx(state): Ctx<State>) -> Json<Sync> {
@@ -103,6 +104,7 @@ pub(super) async fn status(Ctx(state): Ctx<State>) -> Json<Sync> {
 /// requests that overlap are done together.
 #[utoipa::path(
     post, path = "/api/sync", tag = "operations", request_body = SyncBody,
+    security(("bearer" = ["admin"])),
     responses(
         (status = 202, description = "It will be; `Location` tells how it goes.", body = Sync),
         (status = "4XX", description = "No such part.", body = Problem),

@@ -143,6 +143,7 @@ impl World {
             allow_split: self.random.bool(),
             expires_at: self.now.plus_millis(self.random.u64(5_000..900_000)),
             traceparent: None,
+            owner: None,
         };
         self.counts.asked += 1;
         self.reservations.push((place, id.clone()));

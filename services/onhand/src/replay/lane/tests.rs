@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::sale::{Layout, Reader};
 use super::*;
-use crate::web::{base, client};
+use crate::web::{Token, base, client};
 
 /// What the fake store does with one request.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +128,7 @@ impl Bench {
         }
         drop(sender);
         // Not the lane's own limit: a busy machine must not turn a served request into a late one.
-        let client = client(Duration::from_secs(30)).unwrap();
+        let client = client(Duration::from_secs(30), &Token::default()).unwrap();
         let endpoint = Endpoint::new(client, &base(&url).unwrap());
         let lane = Lane::new(shared, "A".parse().unwrap(), endpoint, pairs);
         let outcome = lane.run(receiver).await;

@@ -1,0 +1,13 @@
+//! Who may do what, at both services: every route with every kind of token, and where a service without
+//! keys listens.
+
+#[cfg(test)]
+mod chain;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod owners;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod stores;
