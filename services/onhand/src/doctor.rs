@@ -32,8 +32,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let log = match args.broker.log() {
         Ok(log) => log,
         Err(wrong) => {
-            output::error(&format!("{wrong} (see `onhand doctor --help`)"));
-            return Ok(ExitCode::from(cli::USAGE));
+            return Ok(cli::makes_no_sense(&wrong, "doctor"));
         }
     };
     match log.cluster_id() {

@@ -7,13 +7,16 @@ mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use shared_events::topic::TopicSpec;
 
@@ -23,6 +26,8 @@ use crate::port::{Error, EventLog, Extent, Offset, Position, Publisher, Subscrib
 
 /// How long a question to the broker may take before it counts as unreachable.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the client may take to say why it did not.
+const WHY_WITHIN: Duration = Duration::from_secs(2);
 
 /// A Kafka cluster.
 #[derive(Debug, Clone)]
@@ -48,27 +53,31 @@ pub struct TopicStatus {
 struct Told(Mutex<Option<String>>);
 
 impl ClientContext for Told {
+    /// Some brokers just hang up, which the client only logs.
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-        if facility == "FAIL" {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
+        if facility == "FAIL" && message.contains("APIVERSION_QUERY") {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            told.get_or_insert_with(|| {
+                format!(
+                    "{message}; it may ask for TLS: --kafka-security-protocol ssl, or sasl_ssl for a user"
+                )
+            });
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            told.get_or_insert_with(|| reason.to_owned());
         }
     }
 }
 
-impl ConsumerContext for Told {}
+impl ProducerContext for Told {
+    type DeliveryOpaque = ();
 
-impl Told {
-    /// An error with what is behind it.
-    fn explain(&self, error: Error) -> Error {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (error, told) {
-            (Error::Unreachable { brokers, detail }, Some(told)) => {
-                Error::Unreachable { brokers, detail: format!("{detail}: {told}") }
-            }
-            (error, _) => error,
-        }
-    }
+    fn delivery(&self, _nothing_is_sent: &DeliveryResult<'_>, _opaque: ()) {}
 }
 
 impl KafkaLog {
@@ -83,23 +92,48 @@ impl KafkaLog {
     /// # Errors
     /// [`Error::Unreachable`].
     pub fn describe_topics(&self, topics: &[TopicSpec]) -> Result<Vec<TopicStatus>, Error> {
-        let admin = self.admin()?;
-        let failed = |error| admin.inner().context().explain(self.translate(&error));
-        topics::describe(&admin, topics).map_err(failed)
+        topics::describe(&self.admin()?, topics).map_err(|error| self.failed(&error))
     }
 
-    fn admin(&self) -> Result<AdminClient<Told>, Error> {
-        self.config
-            .base()
-            .create_with_context(Told::default())
-            .map_err(|error| self.translate(&error))
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
+        self.config.base().create().map_err(|error| self.translate(&error))
     }
 
-    fn reader(&self) -> Result<BaseConsumer<Told>, Error> {
-        self.config
-            .consumer()
-            .create_with_context(Told::default())
-            .map_err(|error| self.translate(&error))
+    fn reader(&self) -> Result<BaseConsumer, Error> {
+        self.config.consumer().create().map_err(|error| self.translate(&error))
+    }
+
+    /// What a question to the broker failed by, with what is behind it.
+    fn failed(&self, error: &KafkaError) -> Error {
+        self.explained(self.translate(error))
+    }
+
+    fn explained(&self, error: Error) -> Error {
+        match error {
+            Error::Unreachable { brokers, detail } => {
+                let why = self.why().map_or_else(String::new, |why| format!(": {why}"));
+                Error::Unreachable { brokers, detail: format!("{detail}{why}") }
+            }
+            error => error,
+        }
+    }
+
+    /// Why no connection comes about. Of all clients a producer alone tells that in words.
+    fn why(&self) -> Option<String> {
+        let mut config = self.config.base();
+        config.set_log_level(RDKafkaLogLevel::Info);
+        let producer: BaseProducer<Told> = config.create_with_context(Told::default()).ok()?;
+        let deadline = Instant::now() + WHY_WITHIN;
+        while Instant::now() < deadline {
+            // The question makes it connect; what it answers was known before.
+            drop(producer.client().fetch_metadata(None, Duration::from_millis(100)));
+            producer.poll(Duration::ZERO);
+            let told = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if told.is_some() {
+                return told;
+            }
+        }
+        None
     }
 
     fn translate(&self, error: &KafkaError) -> Error {
@@ -110,7 +144,7 @@ impl KafkaLog {
 impl EventLog for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error> {
         let admin = self.admin()?;
-        let failed = |error| admin.inner().context().explain(self.translate(&error));
+        let failed = |error| self.failed(&error);
         let mut found = topics::partition_counts(&admin).map_err(failed)?;
         let missing: Vec<_> =
             topics.iter().filter(|topic| !found.contains_key(&topic.name)).cloned().collect();
@@ -140,17 +174,16 @@ impl EventLog for KafkaLog {
             .map(|partition| {
                 let (low, high) = reader
                     .fetch_watermarks(&topic.name, partition, ANSWER_WITHIN)
-                    .map_err(|error| reader.context().explain(self.translate(&error)))?;
+                    .map_err(|error| self.failed(&error))?;
                 Ok(Extent { low: Offset(low), high: Offset(high) })
             })
             .collect()
     }
 
     fn cluster_id(&self) -> Result<String, Error> {
-        let admin = self.admin()?;
-        admin.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| {
+        self.admin()?.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| {
             let (brokers, detail) = (self.config.brokers.clone(), "no cluster id".to_owned());
-            admin.inner().context().explain(Error::Unreachable { brokers, detail })
+            self.explained(Error::Unreachable { brokers, detail })
         })
     }
 
@@ -165,7 +198,11 @@ impl EventLog for KafkaLog {
 
 fn translate(brokers: &str, error: &KafkaError) -> Error {
     use RDKafkaErrorCode as Code;
-    match error.rdkafka_error_code() {
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    match code {
         Some(
             Code::AllBrokersDown
             | Code::BrokerTransportFailure

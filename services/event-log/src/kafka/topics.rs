@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use shared_events::topic::TopicSpec;
 
-use super::{ANSWER_WITHIN, Told, TopicStatus};
+use super::{ANSWER_WITHIN, TopicStatus};
 
-type Admin = AdminClient<Told>;
+type Admin = AdminClient<DefaultClientContext>;
 
 /// The broker's own default, as set by whoever runs it.
 const DEFAULT_REPLICATION: TopicReplication<'_> = TopicReplication::Fixed(-1);

@@ -45,6 +45,25 @@ fn every_service_reads_the_keys_that_are_made_at_the_first_start_and_none_is_shi
     }
 }
 
+/// Each signs with a key that is made for it, and asks the others for theirs.
+#[test]
+fn every_service_signs_its_records() {
+    for chain in [one(), three()] {
+        let script = plain(&chain["services"]["record-keys"]["command"][0]);
+        for (name, _, service) in onhand(&chain) {
+            let (all, own) = (environment(service), name.rsplit('-').next().expect("a name"));
+            let key = match name.starts_with("centre") {
+                true => format!("centres/{own}"),
+                false => own.to_uppercase(),
+            };
+            assert_eq!(all["ONHAND_RECORD_KEY"], format!("/keys/records/{key}.key"), "{name}");
+            assert_eq!(all["ONHAND_RECORD_KEYS"], "/keys/records", "{name}");
+            assert!(script.split([' ', ';']).any(|made| made == key), "{script}");
+            assert!(!service["depends_on"]["record-keys"].is_null(), "{name} starts without keys");
+        }
+    }
+}
+
 #[test]
 fn images_are_pinned() {
     let program = format!("onhand:{}", env!("CARGO_PKG_VERSION"));
@@ -107,7 +126,11 @@ fn the_core_comes_up_alone_and_waits_for_what_can_say_that_it_is_well() {
         .filter(|(_, service)| service["profiles"].is_null())
         .map(|(name, _)| *name)
         .collect();
-    assert_eq!(core.len(), 9, "the keys, three brokers, three stores, two centres: {core:?}");
+    assert_eq!(
+        core.len(),
+        10,
+        "two kinds of keys, three brokers, three stores, two centres: {core:?}"
+    );
     for (name, service) in &all {
         for (on, how) in entries(&service["depends_on"]) {
             let other = all.get(on).unwrap_or_else(|| panic!("{name} waits for {on}"));
@@ -115,7 +138,7 @@ fn the_core_comes_up_alone_and_waits_for_what_can_say_that_it_is_well() {
                 !core.contains(name) || core.contains(on),
                 "{name} needs {on}, which is not of the core"
             );
-            if on == "keys" {
+            if matches!(on, "keys" | "record-keys") {
                 assert_eq!(how["condition"], "service_completed_successfully", "{name}");
                 continue;
             }

@@ -63,7 +63,7 @@ pub(crate) fn onhand(of: &Value) -> Vec<(&str, &str, &Value)> {
         .into_iter()
         .filter(|(_, service)| service["build"].is_object())
         .map(|(name, service)| (name, service["command"][0].as_str().expect("a command"), service))
-        .filter(|(_, command, _)| *command != "key")
+        .filter(|(_, command, _)| matches!(*command, "store" | "central"))
         .collect()
 }
 
