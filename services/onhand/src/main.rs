@@ -10,6 +10,7 @@ mod key;
 mod listen;
 mod output;
 mod progress;
+mod ready;
 #[cfg(test)]
 mod reference;
 mod replay;
@@ -71,6 +72,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCo
         Command::Central(args) => central::run(args, stop).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Doctor(args) => doctor::run(&args),
+        Command::Ready(args) => ready::run(args).await,
         Command::Key(args) => key::run(&args),
         Command::Token(args) => token::run(args),
         Command::Replay(args) => replay::run(args, stop).await,
