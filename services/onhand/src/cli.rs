@@ -15,7 +15,7 @@ use shared_events::topic::{DEFAULT_PARTITIONS, Topics};
 use tracing_subscriber::EnvFilter;
 
 use crate::kafka_security::KafkaSecurity;
-use crate::{bench, central, dev, doctor, key, output, replay, store, token, verify};
+use crate::{bench, central, dev, doctor, key, output, ready, replay, store, token, verify};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Check configuration, SQLite, broker and topics; each finding comes with its fix.
     Doctor(doctor::Args),
+    Ready(ready::Args),
     Key(key::Args),
     Token(token::Args),
     Replay(replay::Args),
@@ -63,7 +64,9 @@ impl Command {
             | Self::Store(store::Command::Recover(_))
             | Self::Central(central::Command::Rebuild(_)) => Some(INTERRUPTED),
             Self::Store(store::Command::Backup(_)) => None,
-            Self::Verify(_) | Self::Doctor(_) | Self::Key(_) | Self::Token(_) => None,
+            Self::Verify(_) | Self::Doctor(_) | Self::Ready(_) | Self::Key(_) | Self::Token(_) => {
+                None
+            }
         }
     }
 }
@@ -80,7 +83,9 @@ impl Command {
                 (service::CENTRAL, Some((attribute::CENTRE, args.centre.centre_id.to_string())))
             }
             Self::Store(_) | Self::Central(_) => return None,
-            Self::Verify(_) | Self::Doctor(_) | Self::Key(_) | Self::Token(_) => return None,
+            Self::Verify(_) | Self::Doctor(_) | Self::Ready(_) | Self::Key(_) | Self::Token(_) => {
+                return None;
+            }
             Self::Replay(_) | Self::Bench(_) => return None,
         };
         Some(Service { name, id, version: env!("CARGO_PKG_VERSION") })

@@ -11,6 +11,7 @@ mod key;
 mod listen;
 mod output;
 mod progress;
+mod ready;
 mod record_keys;
 #[cfg(test)]
 mod reference;
@@ -73,6 +74,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCo
         Command::Central(args) => central::run(args, stop).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Doctor(args) => doctor::run(&args),
+        Command::Ready(args) => ready::run(args).await,
         Command::Key(args) => key::run(&args),
         Command::Token(args) => token::run(args),
         Command::Replay(args) => replay::run(args, stop).await,

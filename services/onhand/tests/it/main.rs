@@ -15,6 +15,8 @@ mod line;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod quick_start;

@@ -197,6 +197,11 @@ async fn the_programs_own_clients_believe_the_authorities_they_are_given() {
     assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
     let (_, item) = shop.ask(&client(&authority, None), ITEM).await.unwrap();
     assert_eq!(item["onHand"], 3);
+
+    let port = shop.url.rsplit(':').next().unwrap();
+    let asked = |args: &[&str]| onhand().args(["ready", port]).args(args).output().unwrap();
+    assert!(asked(&["--tls-cert", "any"]).status.success());
+    assert_eq!(asked(&[]).status.code(), Some(1), "it speaks no plain HTTP");
 }
 
 #[test]
