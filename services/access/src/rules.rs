@@ -99,13 +99,6 @@ impl Rules {
         names.join(",")
     }
 
-    /// Every operation with its rule.
-    pub fn all(&self) -> impl Iterator<Item = (&Method, &str, &Rule)> {
-        self.0.iter().flat_map(|(path, methods)| {
-            methods.iter().map(move |(method, rule)| (method, path.as_str(), rule))
-        })
-    }
-
     pub(crate) fn set(&mut self, method: Method, path: &str, rule: Rule) {
         self.0.entry(path.to_owned()).or_default().insert(method, rule);
     }

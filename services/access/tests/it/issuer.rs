@@ -181,7 +181,7 @@ async fn the_last_good_set_goes_on_while_the_issuer_is_away_slow_or_talks_nonsen
     for trouble in trouble {
         issuer.says(trouble);
         assert!(is_invalid(&tokens.principal(&stranger).await));
-        assert!(tokens.principal(&pair.token()).await.is_ok(), "{:.20}", trouble);
+        assert!(tokens.principal(&pair.token()).await.is_ok(), "{trouble:.20}");
     }
     issuer.is_away();
     assert!(is_invalid(&tokens.principal(&stranger).await));
