@@ -223,7 +223,7 @@ impl Gate {
             return Err(lacking(scopes.iter().copied()));
         }
         if let (Some(rate), Some(subject)) = (&self.rate, &principal.subject) {
-            rate.admit(subject, &parts.extensions).map_err(Box::new)?;
+            rate.admit(subject, &parts.extensions)?;
         }
         Ok(principal)
     }

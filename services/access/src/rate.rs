@@ -37,7 +37,11 @@ impl Rate {
     }
 
     /// Counts a request of a subject, or refuses it with the time to come back.
-    pub(crate) fn admit(&self, subject: &Subject, request: &Extensions) -> Result<(), Response> {
+    pub(crate) fn admit(
+        &self,
+        subject: &Subject,
+        request: &Extensions,
+    ) -> Result<(), Box<Response>> {
         if self.limiter.len() > SUBJECTS {
             self.limiter.retain_recent();
         }
@@ -51,7 +55,7 @@ impl Rate {
         let detail = "this subject asks too often; nothing was done";
         let mut response = Problem::new(ErrorCode::RateLimited, detail).into_response();
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        Err(response)
+        Err(Box::new(response))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bearer tokens: which are believed.
 //!
 //! The algorithm is never the token's choice: HS256 goes with a key of the key file and nothing else,
-//! RS256, ES256 and EdDSA with the one key of the key set that has the token's `kid`, and that key is of
+//! RS256, ES256 and `EdDSA` with the one key of the key set that has the token's `kid`, and that key is of
 //! one kind. So no public key can be taken for a secret, and `none` is no algorithm at all.
 
 use std::collections::HashSet;

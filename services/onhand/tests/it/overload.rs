@@ -94,7 +94,8 @@ impl Sender {
         let open = Arc::new(Semaphore::new(OPEN));
         let (started, mut unsent) = (Instant::now(), 0);
         for number in 0..per_second * seconds {
-            let due = started + Duration::from_secs_f64(number as f64 / per_second as f64);
+            let nanos = number as u64 * 1_000_000_000 / per_second as u64;
+            let due = started + Duration::from_nanos(nanos);
             if let Some(early) = due.checked_duration_since(Instant::now()) {
                 tokio::time::sleep(early).await;
             }

@@ -41,6 +41,7 @@ async fn five_thousand_idle_connections_cost_little_memory_and_nobody_else_time(
     }
     served_meanwhile(before, target.wait().await);
     let grown = target.peak_mib() - peak;
+    assert_eq!(open.len(), wanted);
     assert!(grown < 160, "{wanted} idle connections took {grown} MiB");
     assert!(target.count("onhand_http_connections").await >= u64::try_from(wanted).unwrap());
 }
@@ -61,6 +62,7 @@ async fn who_holds_all_connections_locks_nobody_out() {
         assert_eq!(answer.status().as_u16(), 200);
     }
     assert!(target.count("onhand_http_connections ").await <= 64);
+    drop(held);
     let gone = target.count("onhand_http_connections_closed_total{cause=\"place\"}").await;
     assert!(gone >= 136, "{gone} had to go");
 }
