@@ -10,4 +10,8 @@ mod owners;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod running;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod stores;

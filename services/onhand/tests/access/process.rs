@@ -1,66 +1,9 @@
 //! Whole processes: where they listen without keys, and keys that change while they run.
 
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn onhand() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_onhand"));
-    command.env_clear().stdin(Stdio::null());
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    onhand().args(args).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Ports in the range of these tests, each given out once.
-fn free_port() -> u16 {
-    static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(20_400);
-    loop {
-        let port = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// Killed when dropped.
-struct Running {
-    child: Child,
-    log: std::path::PathBuf,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn start(args: &[&str], log: &Path) -> Running {
-    let file = std::fs::File::create(log).unwrap();
-    let child = onhand().args(args).stdout(Stdio::null()).stderr(file).spawn().unwrap();
-    Running { child, log: log.to_owned() }
-}
-
-impl Running {
-    async fn answers(&mut self, address: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while reqwest::get(format!("http://{address}/livez")).await.is_err() {
-            let ended = self.child.try_wait().unwrap();
-            let log = std::fs::read_to_string(&self.log).unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}: {log}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
+use crate::running::{PATIENCE, free_port, run, said, start};
 
 async fn status(port: u16, token: Option<&str>) -> u16 {
     let url = format!("http://127.0.0.1:{port}/api/query/inventory/store/A/X");
