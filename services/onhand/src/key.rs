@@ -107,5 +107,5 @@ fn draft(path: &Path, text: &str, mode: Permissions) -> std::io::Result<PathBuf>
 
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
