@@ -224,11 +224,26 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
-    let text = error.to_string();
+    let text = without_passwords(&error.to_string());
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let line: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
     let line = line.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     output::error(&format!("{line} (see `onhand --help`)"));
     ExitCode::from(USAGE)
+}
+
+/// A text without what stands before the `@` of addresses: a user's name, and often a password.
+fn without_passwords(text: &str) -> String {
+    let mut said = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, address)) = rest.split_once("://") {
+        said.push_str(before);
+        said.push_str("://");
+        let end = address.find(|c: char| c.is_whitespace() || "/'\"?#".contains(c));
+        let (host, behind) = address.split_at(end.unwrap_or(address.len()));
+        said.push_str(host.rsplit_once('@').map_or(host, |(_secret, host)| host));
+        rest = behind;
+    }
+    said + rest
 }
