@@ -1,6 +1,7 @@
 //! The keys of records: which a service signs with, and whose signatures it asks for.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ impl RecordKeyArgs {
                 None => Ok(log),
             };
         }
-        let own_key = self.record_key.as_deref().map(|path| Followed::open(path)).transpose()?;
+        let own_key = self.record_key.as_deref().map(Followed::open).transpose()?;
         let folder = self.record_keys.as_deref().map(Folder::open).transpose()?;
         let (own, stores) = match own {
             Own::Store(id) => (Owner::Store(id.to_owned()), None),
@@ -225,14 +226,14 @@ impl Folder {
         };
         all.retain(|name, _| names.contains(name));
         for name in names {
-            if !all.contains_key(&name) {
-                match Followed::open(&self.path.join(&name)) {
-                    Ok(file) => {
-                        info!(key = name, "a new record key");
-                        all.insert(name, file);
-                    }
-                    Err(error) => warn!(%error, "a record key cannot be read"),
+            let path = self.path.join(&name);
+            let Entry::Vacant(place) = all.entry(name) else { continue };
+            match Followed::open(&path) {
+                Ok(file) => {
+                    info!(key = place.key(), "a new record key");
+                    place.insert(file);
                 }
+                Err(error) => warn!(%error, "a record key cannot be read"),
             }
         }
     }
