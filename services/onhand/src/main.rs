@@ -23,7 +23,6 @@ mod web;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use service_kit::trace::export;
 use service_kit::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +32,7 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     // 1. Understand the command line completely, before anything is opened or bound.
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) => return cli::usage(&error),
     };
