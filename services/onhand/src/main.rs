@@ -28,7 +28,7 @@ use service_kit::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use cli::{Cli, Command};
+use cli::Command;
 
 fn main() -> ExitCode {
     // 1. Understand the command line completely, before anything is opened or bound.
