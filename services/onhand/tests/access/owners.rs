@@ -85,6 +85,17 @@ async fn an_owner_that_the_ledger_has_lost_is_known_again_by_its_key() {
 }
 
 #[tokio::test]
+async fn who_asked_for_a_change_is_told_with_it_by_store_and_centre() {
+    let chain = Chain::open().await;
+    let staff = chain.token_of("desk", &[Staff], None);
+    for base in [&chain.store, &chain.centre] {
+        let path = "/api/query/inventory/store/A/CUP/events";
+        let told = chain.ask(base, Method::GET, path, Some(&staff), None).await.is(200);
+        assert_eq!(told["events"][0]["principal"], "somebody", "{told}");
+    }
+}
+
+#[tokio::test]
 async fn who_has_as_many_open_reservations_as_it_may_is_told_so_and_counted() {
     let chain = Chain::open().await;
     let [hoarder, other] =
