@@ -301,7 +301,7 @@ fn a_key_runs_out_after_thirty_days_and_its_reservation_is_found_all_the_same() 
         |fingerprint: u8| Some(Request { key: "reserve:k".into(), fingerprint: [fingerprint; 16] });
     let first = wish(&centre, "first", UNITS + 1);
     reserve(&mut centre, "r", named(1), first.clone());
-    let mut again = |centre: &mut Centre, after_ms: u64, fingerprint: u8| {
+    let again = |centre: &mut Centre, after_ms: u64, fingerprint: u8| {
         centre.now = centre.now.plus_millis(after_ms);
         // Any transaction forgets what has run out.
         let other = wish(centre, "other", UNITS + 1);
