@@ -261,3 +261,60 @@ fn names(folder: &Path) -> Result<Vec<String>, String> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use test_support::eventually;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn put(path: &Path, ids: &[&str]) {
+        let lines = ids.iter().map(|id| {
+            let line = service_kit::key_file::new_line(&id.parse().unwrap()).unwrap();
+            line.trim_end().to_owned()
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        // At once, as whoever changes keys has to: a file is never seen half written.
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(new, path).unwrap();
+    }
+
+    fn ids(keys: &Keys, speaker: Speaker<'_>) -> Vec<String> {
+        let keys = keys.verifying(speaker).unwrap();
+        keys.iter().map(|key| key.id().to_owned()).collect()
+    }
+
+    #[test]
+    fn new_stores_and_rotated_keys_are_known_while_the_service_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("central.key");
+        put(&own, &["c-1"]);
+        let stores = folder.path().join("keys");
+        std::fs::create_dir(&stores).unwrap();
+        put(&stores.join("A.key"), &["a-1"]);
+        let keys = Keys {
+            own: Owner::Centre("central".to_owned()),
+            own_key: Some(Followed::open(&own).unwrap()),
+            folder: Some(Folder::open(&stores).unwrap()),
+        };
+        assert_eq!(ids(&keys, Speaker::Store("A")), ["a-1"]);
+        assert!(ids(&keys, Speaker::Store("B")).is_empty(), "nobody is believed to be B");
+        put(&stores.join("B.key"), &["b-1"]);
+        put(&stores.join("A.key"), &["a-2", "a-1"]);
+        put(&own, &["c-2", "c-1"]);
+        let becomes = |what, wanted: &[&str], now: &dyn Fn() -> Vec<String>| {
+            eventually(what, SOON, || (now() == wanted).then_some(()));
+        };
+        becomes("a new store", &["b-1"], &|| ids(&keys, Speaker::Store("B")));
+        becomes("a rotated key", &["a-2", "a-1"], &|| ids(&keys, Speaker::Store("A")));
+        becomes("its own", &["c-2"], &|| vec![keys.signing().unwrap().id().to_owned()]);
+        std::fs::remove_file(stores.join("B.key")).unwrap();
+        becomes("a store that is gone", &[], &|| ids(&keys, Speaker::Store("B")));
+    }
+}

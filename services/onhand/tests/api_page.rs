@@ -30,7 +30,7 @@ const METHODS: [&str; 5] = ["DELETE", "GET", "PATCH", "POST", "PUT"];
 const DESCRIPTION: [&str; 2] = ["/api/docs", "/api/openapi.json"];
 
 /// Every code; [`every_error_code_is_on_the_page_with_its_status`] fails when one is left out.
-const CODES: [ErrorCode; 33] = [
+const CODES: [ErrorCode; 34] = [
     ErrorCode::BodyTooLarge,
     ErrorCode::BodyTooSlow,
     ErrorCode::CertificateRequired,
@@ -49,6 +49,7 @@ const CODES: [ErrorCode; 33] = [
     ErrorCode::OutcomeUnknown,
     ErrorCode::Overloaded,
     ErrorCode::PreconditionFailed,
+    ErrorCode::QuotaExceeded,
     ErrorCode::RateLimited,
     ErrorCode::ReservationRejected,
     ErrorCode::ReservationState,

@@ -48,6 +48,8 @@ pub enum ErrorCode {
     Overloaded,
     /// `If-Match` does not hold.
     PreconditionFailed,
+    /// The caller has as many open reservations as it may; nothing was done.
+    QuotaExceeded,
     /// The caller asks too often; nothing was done.
     RateLimited,
     /// No store can keep what is wanted.
@@ -103,7 +105,7 @@ impl ErrorCode {
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::CertificateRequired => StatusCode::FORBIDDEN,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::QuotaExceeded | Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::UrlTooLong => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::CommandIdReused
@@ -126,6 +128,7 @@ impl ErrorCode {
             Self::BodyTooSlow
             | Self::NotReady
             | Self::Overloaded
+            | Self::QuotaExceeded
             | Self::RateLimited
             | Self::ShuttingDown
             | Self::StorageFull => true,
@@ -179,6 +182,7 @@ impl ErrorCode {
             Self::NotReady => "The service has just started",
             Self::Overloaded => "Too much is waiting",
             Self::PreconditionFailed => "The item has changed",
+            Self::QuotaExceeded => "Too many open reservations",
             Self::RateLimited => "Too many requests",
             Self::ReservationRejected => "No store can keep it",
             Self::ReservationState => "The reservation's state does not allow it",

@@ -8,7 +8,9 @@ use access::{Access, Rules, Scope};
 use axum::http::{HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use service_kit::http;
 use service_kit::key_file::KeyRing;
+use service_kit::watched::Requests;
 
 use crate::support::{Keys, ask, ask_with, but, claims, doors, ours};
 
@@ -103,6 +105,50 @@ async fn operators_can_have_a_listener_of_their_own() {
     assert_eq!(ask(&admin, "POST /admin", None).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(ask(&admin, "GET /read", Some(&all)).await.status, StatusCode::NOT_FOUND);
     assert_eq!(ask(&admin, "GET /public", None).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_and_description_are_open_unless_they_are_protected() {
+    let keys = Keys::new();
+    let pages = ["GET /metrics", "GET /api/docs/", "GET /api/openapi.json"];
+    let open = doors(&keys.access(), None).main;
+    let access = Access { protect_metrics: true, protect_docs: true, ..keys.access() };
+    let protected = doors(&access, None).main;
+    let (reader, staff) = (ours(&claims()), ours(&but(&json!({ "scope": "staff" }))));
+    for page in pages {
+        assert_eq!(ask(&open, page, None).await.status, StatusCode::OK, "{page}");
+        assert_eq!(ask(&protected, page, None).await.status, StatusCode::UNAUTHORIZED, "{page}");
+        assert_eq!(ask(&protected, page, Some(&reader)).await.status, StatusCode::OK, "{page}");
+    }
+    // Numbers are stock; the description is for everybody with a token.
+    assert_eq!(ask(&protected, pages[0], Some(&staff)).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ask(&protected, pages[1], Some(&staff)).await.status, StatusCode::OK);
+    assert_eq!(ask(&protected, "GET /public", None).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_to_be_careful() {
+    let keys = Keys::new();
+    let service = http::bounded(doors(&keys.access(), None).main, &Requests::default());
+    let token = ours(&claims());
+    for (what, token, status) in [
+        ("GET /public", None, StatusCode::OK),
+        ("GET /read", Some(token.as_str()), StatusCode::OK),
+        ("GET /read", None, StatusCode::UNAUTHORIZED),
+        ("POST /admin", Some(token.as_str()), StatusCode::FORBIDDEN),
+        ("GET /nowhere", None, StatusCode::NOT_FOUND),
+    ] {
+        let answer = ask(&service, what, token).await;
+        assert_eq!(answer.status, status, "{what}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.headers[name], value, "{what}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,11 @@ async fn public() -> &'static str {
     "everybody"
 }
 
+#[utoipa::path(get, path = "/metrics", security(()))]
+async fn metrics() -> &'static str {
+    "numbers"
+}
+
 #[utoipa::path(get, path = "/read", security(("bearer" = ["stock:read"])))]
 async fn read(principal: Principal) -> String {
     principal.subject.map(|subject| subject.to_string()).unwrap_or_default()
@@ -47,15 +52,19 @@ async fn store(InPath(store): InPath<String>) -> String {
     store
 }
 
-/// The service, with a route nobody described.
+/// The service, with its description and a route nobody described.
 pub(crate) fn doors(access: &Access, home: Option<&str>) -> Doors {
     let (router, mut description) = OpenApiRouter::new()
         .routes(routes!(public))
+        .routes(routes!(metrics))
         .routes(routes!(read))
         .routes(routes!(admin))
         .routes(routes!(store))
         .split_for_parts();
-    let router: Router = router.route("/undescribed", axum::routing::get(async || "secret"));
+    let router: Router = router
+        .route("/undescribed", axum::routing::get(async || "secret"))
+        .route("/api/openapi.json", axum::routing::get(async || "what there is"))
+        .route("/api/docs/", axum::routing::get(async || "what there is"));
     let rules = Rules::declared(&mut description).unwrap();
     access.guard(router, rules, home.map(|home| home.parse().unwrap()).as_ref())
 }

@@ -96,12 +96,17 @@ fn refused(refusal: &Refusal) -> Problem {
     let code = match refusal {
         Refusal::KeyReused => ErrorCode::CommandIdReused,
         Refusal::Illegal { .. } => ErrorCode::ReservationState,
+        Refusal::QuotaExceeded { .. } => ErrorCode::QuotaExceeded,
         Refusal::UnknownReservation(_) => ErrorCode::UnknownReservation,
         Refusal::Overloaded => ErrorCode::Overloaded,
         Refusal::Stopped => ErrorCode::ShuttingDown,
         Refusal::Unknown => ErrorCode::OutcomeUnknown,
     };
-    Problem::new(code, refusal.to_string())
+    let problem = Problem::new(code, refusal.to_string());
+    match refusal {
+        Refusal::QuotaExceeded { limit } => problem.fact("limit", *limit),
+        _ => problem,
+    }
 }
 
 #[derive(OpenApi)]

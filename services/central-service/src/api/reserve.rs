@@ -10,6 +10,7 @@ use inventory_core::saga::requests::name;
 use inventory_core::saga::{Wish, state_at};
 use serde::{Deserialize, Serialize};
 use service_kit::extract::Json;
+use service_kit::server::Reason;
 use service_kit::{ErrorCode, Problem, trace};
 use shared_events::ledger::{Reservation, ReservationState, Transition};
 use shared_events::reservation::MAX_LINES;
@@ -22,7 +23,7 @@ use utoipa::ToSchema;
 use super::reservation_answer::{in_state, marked, of_owner, outcome, refused, request, shown};
 use super::reservation_view::ReservationView;
 use super::{State, now, require_ready, unknown_store};
-use crate::ledger::Ask;
+use crate::ledger::{Ask, Refusal};
 
 /// How long units are kept unless asked, and at most.
 const TTL_SECONDS: u64 = 900;
@@ -108,7 +109,13 @@ pub(super) async fn reserve(
     let wait = wait(&headers);
     let asked =
         state.ledger.ask(|reply| Ask::Reserve { id, request, wish, wait: wait.is_some(), reply });
-    let (reservation, repeated) = outcome(asked.await.map_err(refused)?, wait).await;
+    let asked = asked.await.map_err(|refusal| {
+        if let Refusal::QuotaExceeded { .. } = refusal {
+            state.metrics.common.server.refused(Reason::Quota);
+        }
+        refused(refusal)
+    })?;
+    let (reservation, repeated) = outcome(asked, wait).await;
     let now = now();
     let response = match state_at(&reservation, now) {
         ReservationState::Rejected => rejected(&reservation),

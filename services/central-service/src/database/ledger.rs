@@ -6,11 +6,15 @@ use serde::de::DeserializeOwned;
 use service_kit::fingerprint::Fingerprint;
 use shared_events::ledger::{Reservation, ReservationState};
 use shared_events::policy::Policy;
-use shared_events::{CommandId, OrderId, ReservationId};
+use shared_events::{CommandId, OrderId, ReservationId, Timestamp};
 
 use super::load::rows;
 use super::{Error, Write, broken};
 use crate::ledger::StockCommandRecord;
+
+/// How long names of requests and answered stock commands are remembered, in milliseconds: 30 days, as at
+/// the stores.
+const REMEMBERED_MS: i64 = 30 * 86_400_000;
 
 /// A reservation.
 pub(super) fn reservation(
@@ -139,10 +143,15 @@ impl Write<'_> {
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn request(&self, key: &str, fingerprint: &Fingerprint) -> Result<(), Error> {
+    pub fn request(
+        &self,
+        key: &str,
+        fingerprint: &Fingerprint,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO requests VALUES (?1, ?2)")?
-            .execute(params![key, fingerprint])?;
+            .prepare_cached("INSERT OR REPLACE INTO requests VALUES (?1, ?2, ?3)")?
+            .execute(params![key, fingerprint, now.unix_millis()])?;
         Ok(())
     }
 
@@ -150,14 +159,37 @@ impl Write<'_> {
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn stock_command(&self, command: &StockCommandRecord) -> Result<(), Error> {
+    pub fn stock_command(&self, command: &StockCommandRecord, now: Timestamp) -> Result<(), Error> {
+        let answered_at = command.outcome.as_ref().map(|_| now.unix_millis());
         self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO stock_commands VALUES (?1, ?2, ?3)")?
+            .prepare_cached("INSERT OR REPLACE INTO stock_commands VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![
                 command.command_id.as_str(),
                 command.outcome.is_none(),
-                json(command)
+                json(command),
+                answered_at
             ])?;
+        Ok(())
+    }
+
+    /// Forgets names of requests and answered stock commands that are old enough by now: the oldest first,
+    /// and at most so many of each.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn forget_names(&self, now: Timestamp, most: usize) -> Result<(), Error> {
+        let before = now.unix_millis().saturating_sub(REMEMBERED_MS);
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let forget = [
+            "DELETE FROM requests WHERE request IN (
+                SELECT request FROM requests WHERE asked_at < ?1 ORDER BY asked_at LIMIT ?2)",
+            "DELETE FROM stock_commands WHERE command_id IN (
+                SELECT command_id FROM stock_commands WHERE answered_at < ?1
+                ORDER BY answered_at LIMIT ?2)",
+        ];
+        for sql in forget {
+            self.transaction.prepare_cached(sql)?.execute([before, most])?;
+        }
         Ok(())
     }
 

@@ -36,6 +36,7 @@ const SCHEMA: Schema = Schema {
         include_str!("layout-4.sql"),
         include_str!("layout-5.sql"),
         include_str!("layout-6.sql"),
+        include_str!("layout-7.sql"),
     ],
 };
 /// The file in the centre's folder.

@@ -124,6 +124,12 @@ pub enum Refusal {
         /// The reservation as it stands.
         reservation: Box<Reservation>,
     },
+    /// The subject has as many open reservations as it may.
+    #[error("{limit} reservations of this subject are open, which is its bound; nothing was done")]
+    QuotaExceeded {
+        /// The bound.
+        limit: u32,
+    },
     /// The ledger has no such reservation.
     #[error("there is no reservation {0}")]
     UnknownReservation(ReservationId),
@@ -200,11 +206,18 @@ impl Ledger {
             // Stores do not tell for whom they keep what. Whose key leads to the name made it.
             if reservation.rebuilt && reservation.owner.is_none() && wish.owner.is_some() {
                 reservation.owner = wish.owner;
+                self.quota.note(reservation);
                 reservation.revision = reservation.revision.saturating_add(1);
                 self.unwritten.reservations.insert(id.clone());
             }
         } else {
-            self.running.insert(id.clone(), saga::begin(id.clone(), wish, now));
+            let limit = self.settings.max_open_reservations;
+            if self.quota.is_used_up(wish.owner.as_ref(), limit) {
+                return Ok(Err(Refusal::QuotaExceeded { limit }));
+            }
+            let reservation = saga::begin(id.clone(), wish, now);
+            self.quota.note(&reservation);
+            self.running.insert(id.clone(), reservation);
             self.unwritten.reservations.insert(id.clone());
             self.touched.insert(id.clone());
         }

@@ -14,6 +14,7 @@ mod command_name;
 mod lost;
 mod metrics;
 mod policies;
+mod quota;
 mod sourcing;
 mod stock_command;
 mod unwritten;
@@ -41,6 +42,8 @@ use crate::read_model::ReadModel;
 pub use ask::{Answer, Ask, CommandAnswer, Refusal, Request};
 use command_name::{command_id, command_number};
 pub use metrics::LedgerMetrics;
+pub use quota::DEFAULT_MAX_OPEN_RESERVATIONS;
+use quota::Quota;
 use stock_command::StockCommands;
 pub use stock_command::{StockCommandRecord, StockOutcome};
 use unwritten::{Pending, Unwritten};
@@ -56,6 +59,8 @@ pub struct Settings {
     pub breaker: circuit_breaker::Settings,
     /// How often a reservation that is short of units is looked at again, in milliseconds.
     pub source_again_ms: u64,
+    /// Most open reservations of one subject; 0 is no bound.
+    pub max_open_reservations: u32,
 }
 
 /// Milliseconds a store has to answer an ask unless configured otherwise.
@@ -75,6 +80,7 @@ impl Settings {
             },
             breaker: circuit_breaker::Settings::default(),
             source_again_ms: step_timeout_ms,
+            max_open_reservations: DEFAULT_MAX_OPEN_RESERVATIONS,
         }
     }
 }
@@ -95,6 +101,7 @@ pub struct Ledger {
     /// Changed since they were last advanced.
     touched: BTreeSet<ReservationId>,
     breakers: HashMap<StoreId, CircuitBreaker>,
+    quota: Quota,
     stock_commands: StockCommands,
     unwritten: Unwritten,
     pending: Vec<Pending>,
@@ -123,6 +130,7 @@ impl Ledger {
             unanswered: BTreeSet::new(),
             touched: BTreeSet::new(),
             breakers: HashMap::new(),
+            quota: Quota::default(),
             stock_commands: StockCommands::default(),
             unwritten: Unwritten::default(),
             pending: Vec::new(),
@@ -141,6 +149,7 @@ impl Ledger {
             for known in reservation.allocations.iter().filter(|known| known.state.is_hold()) {
                 self.show(&reservation, known, Change::Hold(known.quantity));
             }
+            self.quota.note(&reservation);
             if reservation.state == ReservationState::Requested {
                 let place = (reservation.created_at, reservation.reservation_id.clone());
                 self.unanswered.insert(place);
@@ -277,6 +286,7 @@ impl Ledger {
         let number = command_number(&transition);
         let (before, confirmed) = (reservation.state, reservation.confirmed_at);
         saga::evolve(&mut reservation, transition, now);
+        self.quota.note(&reservation);
         if reservation.state != before {
             self.metrics.came_to(reservation.state);
         }

@@ -18,6 +18,9 @@ use crate::commitments::{AskKey, Change};
 use crate::database::{Error, Lane, Write};
 use crate::read_model::StoreIndex;
 
+/// Old names that each transaction may forget, beside twice as many as it adds.
+const FORGOTTEN_AT_LEAST: usize = 16;
+
 /// Decided, not written.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
@@ -74,18 +77,20 @@ impl Ledger {
             && policies_to_publish.is_empty())
     }
 
-    /// Writes everything decided, and queues what is to be published.
+    /// Writes everything decided, queues what is to be published, and forgets names that have run out.
     ///
     /// # Errors
     /// [`Error`] of the database.
     pub fn write(&self, write: &Write<'_>, now: Timestamp) -> Result<(), Error> {
+        let added = self.unwritten.requests.len().max(self.unwritten.stock_commands.len());
+        write.forget_names(now, FORGOTTEN_AT_LEAST.saturating_add(added.saturating_mul(2)))?;
         for command in &self.unwritten.commands {
             let topic = self.topics.commands(&command.store).name;
             let record = encode_command(command);
             write.publish(Lane::Commands, &Publication { topic, record })?;
         }
         for (key, fingerprint) in &self.unwritten.requests {
-            write.request(key, fingerprint)?;
+            write.request(key, fingerprint, now)?;
         }
         for id in &self.unwritten.reservations {
             if let Some(reservation) = self.running.get(id) {
@@ -97,7 +102,7 @@ impl Ledger {
         }
         for id in &self.unwritten.stock_commands {
             if let Some(record) = self.stock_commands.find(id) {
-                write.stock_command(record)?;
+                write.stock_command(record, now)?;
             }
         }
         for policy in &self.unwritten.policies {

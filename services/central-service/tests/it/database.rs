@@ -104,7 +104,10 @@ fn a_database_from_before_the_switch_of_stores_learns_how_they_stand() {
     Centre::open(folder.path(), &log).catch_up();
     let older =
         "DROP TABLE dead_letters; DROP TABLE selling; ALTER TABLE stores DROP COLUMN lineage;
-         ALTER TABLE history DROP COLUMN principal; PRAGMA user_version = 3";
+         ALTER TABLE history DROP COLUMN principal;
+         DROP INDEX requests_by_age; ALTER TABLE requests DROP COLUMN asked_at;
+         DROP INDEX stock_commands_by_age; ALTER TABLE stock_commands DROP COLUMN answered_at;
+         PRAGMA user_version = 3";
     sql(folder.path(), older);
 
     let mut centre = Centre::open(folder.path(), &log);

@@ -289,3 +289,60 @@ fn a_stock_command_is_sent_again_until_its_store_answers() {
     assert_eq!(record.outcome, Some(StockOutcome::Refused(Rejection::CommandIdReused)));
     assert!(settled.try_recv().is_err(), "who waited before the restart is gone");
 }
+
+/// 30 days, for which names are remembered.
+const REMEMBERED_MS: u64 = 30 * 86_400_000;
+
+#[test]
+fn a_key_runs_out_after_thirty_days_and_its_reservation_is_found_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, _, mut centre) = setting(folder.path());
+    let named =
+        |fingerprint: u8| Some(Request { key: "reserve:k".into(), fingerprint: [fingerprint; 16] });
+    let first = wish(&centre, "first", UNITS + 1);
+    reserve(&mut centre, "r", named(1), first.clone());
+    let again = |centre: &mut Centre, after_ms: u64, fingerprint: u8| {
+        centre.now = centre.now.plus_millis(after_ms);
+        // Any transaction forgets what has run out.
+        let other = wish(centre, "other", UNITS + 1);
+        reserve(centre, &format!("other-{fingerprint}"), None, other);
+        let mut answer = reserve(centre, "r", named(fingerprint), first.clone());
+        answer.try_recv().expect("it is answered").map(|answer| answer.repeated)
+    };
+    assert_eq!(again(&mut centre, REMEMBERED_MS, 2), Err(Refusal::KeyReused));
+    assert_eq!(again(&mut centre, 1, 3), Ok(true), "it is found by its name");
+    assert_eq!(again(&mut centre, 0, 4), Err(Refusal::KeyReused), "which is remembered anew");
+}
+
+#[test]
+fn a_stock_command_is_forgotten_thirty_days_after_its_answer_and_never_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, mut shop, mut centre) = setting(folder.path());
+    let named = |name: &str| name.parse().expect("a command id");
+    for name in ["sale-1", "sale-2"] {
+        let (reply, _) = oneshot::channel();
+        let record = Box::new(sale(&centre, name));
+        serve(&mut centre, vec![Ask::StockCommand { record, wait: false, reply }]);
+    }
+    let is_known = |centre: &Centre, name: &str| {
+        let reader = centre.reader.lock().expect("no panic");
+        reader.stock_command(&named(name)).expect("it can be read").is_some()
+    };
+    // The store has been away for long.
+    centre.now = centre.now.plus_millis(2 * REMEMBERED_MS);
+    serve(&mut centre, Vec::new());
+    let refused = StockEvent::CommandRefused(shared_events::reservation::StockCommandRefused {
+        rejection: Rejection::CommandIdReused,
+    });
+    let event = shop.say("MUG", Some(&named("sale-1")), refused);
+    publish(log.as_ref(), [&event]);
+    centre.catch_up();
+    centre.now = centre.now.plus_millis(REMEMBERED_MS);
+    serve(&mut centre, Vec::new());
+    assert!(is_known(&centre, "sale-1") && is_known(&centre, "sale-2"));
+    centre.now = centre.now.plus_millis(1);
+    let other = wish(&centre, "other", UNITS + 1);
+    reserve(&mut centre, "other", None, other);
+    assert!(!is_known(&centre, "sale-1"), "its time is over");
+    assert!(is_known(&centre, "sale-2"), "it has no answer yet");
+}

@@ -33,6 +33,8 @@ mod outbound;
 #[cfg(test)]
 mod positions;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod resync;
 #[cfg(test)]
 mod selling;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use central_service::history::DEFAULT_EVENTS;
-use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
+use central_service::ledger::{DEFAULT_MAX_OPEN_RESERVATIONS, DEFAULT_STEP_TIMEOUT_MS, Settings};
 use central_service::{App, Config};
 use event_log::EventLog;
 use inventory_core::{FreshnessBounds, StalenessBuffer};
@@ -64,6 +64,15 @@ pub(crate) struct Centre {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     history_events: u64,
+    /// Reservations that one subject may have open; 0 is no bound. Set it low where each customer has a
+    /// token of its own.
+    #[arg(
+        long,
+        env = "ONHAND_MAX_OPEN_RESERVATIONS",
+        default_value_t = DEFAULT_MAX_OPEN_RESERVATIONS,
+        value_name = "N"
+    )]
+    max_open_reservations: u32,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
@@ -88,7 +97,10 @@ impl Centre {
             topics: self.broker.topics(),
             freshness: self.timing.freshness(),
             gap_grace: self.timing.gap_grace(),
-            ledger: self.saga.settings(self.centre_id),
+            ledger: Settings {
+                max_open_reservations: self.max_open_reservations,
+                ..self.saga.settings(self.centre_id)
+            },
             history_events: self.history_events,
         })
     }

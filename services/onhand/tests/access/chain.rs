@@ -19,6 +19,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Open reservations that each subject may have.
+pub(crate) const OPEN_RESERVATIONS: u32 = 8;
 
 pub(crate) struct Chain {
     folder: TempDir,
@@ -103,7 +105,10 @@ impl Chain {
             topics: Topics::new("", 3),
             freshness: inventory_core::FreshnessBounds::default(),
             gap_grace: Duration::from_secs(1),
-            ledger: Settings::new("c1".parse().unwrap(), 20_000, 120_000),
+            ledger: Settings {
+                max_open_reservations: OPEN_RESERVATIONS,
+                ..Settings::new("c1".parse().unwrap(), 20_000, 120_000)
+            },
             history_events: central_service::history::DEFAULT_EVENTS,
         };
         let app = central_service::App::build(config, Arc::clone(&self.log)).unwrap();

@@ -4,7 +4,7 @@ use access::Scope::{ReservationsWrite, Staff, StockRead};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::chain::Chain;
+use crate::chain::{Chain, OPEN_RESERVATIONS};
 
 async fn reserve(chain: &Chain, token: &str, key: &str) -> Value {
     let url = format!("{}/api/reservations", chain.centre);
@@ -82,6 +82,42 @@ async fn an_owner_that_the_ledger_has_lost_is_known_again_by_its_key() {
     assert_eq!(status_of(&chain, &path, &other).await, 404);
     chain.restart_the_centre(false).await;
     assert_eq!(status_of(&chain, &path, &shop).await, 200);
+}
+
+#[tokio::test]
+async fn who_asked_for_a_change_is_told_with_it_by_store_and_centre() {
+    let chain = Chain::open().await;
+    let staff = chain.token_of("desk", &[Staff], None);
+    for base in [&chain.store, &chain.centre] {
+        let path = "/api/query/inventory/store/A/CUP/events";
+        let told = chain.ask(base, Method::GET, path, Some(&staff), None).await.is(200);
+        assert_eq!(told["events"][0]["principal"], "somebody", "{told}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_as_many_open_reservations_as_it_may_is_told_so_and_counted() {
+    let chain = Chain::open().await;
+    let [hoarder, other] =
+        ["hoarder", "shop"].map(|subject| chain.token_of(subject, &[ReservationsWrite], None));
+    let order = |sku: &str| json!({ "orderId": "o-1", "lines": [{ "sku": sku, "quantity": 1 }] });
+    let reserve = async |token: &str, sku: &str| {
+        let path = "/api/reservations";
+        chain.ask(&chain.centre, Method::POST, path, Some(token), Some(&order(sku))).await
+    };
+    for sku in ["MUG"; 5].into_iter().chain(["CUP"; 3]) {
+        reserve(&hoarder, sku).await.is(201);
+    }
+    let problem = reserve(&hoarder, "CUP").await.is(429);
+    assert_eq!(problem["code"], "quota_exceeded");
+    assert_eq!(
+        (&problem["limit"], &problem["retryable"]),
+        (&OPEN_RESERVATIONS.into(), &true.into())
+    );
+    reserve(&other, "CUP").await.is(201);
+    let metrics = chain.client.get(format!("{}/metrics", chain.centre)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("onhand_http_refused_total{reason=\"quota\"} 1\n"), "{metrics}");
 }
 
 async fn status_of(chain: &Chain, path: &str, token: &str) -> u16 {

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Why a request was refused before it was looked at.
+/// Which limit a request was refused by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// More bytes of bodies are being received than will be kept.
@@ -15,6 +15,8 @@ pub enum Reason {
     Certificate,
     /// Its headers are too large.
     Headers,
+    /// Its principal has as many open reservations as it may.
+    Quota,
     /// Its principal asks too often.
     Rate,
     /// It only asks, and commands need what is left.
@@ -31,6 +33,7 @@ impl Reason {
             Self::Bodies => "bodies",
             Self::Certificate => "certificate",
             Self::Headers => "headers",
+            Self::Quota => "quota",
             Self::Rate => "rate",
             Self::Read => "read",
             Self::Requests => "requests",
@@ -100,7 +103,7 @@ impl Counts {
         );
         registry.register(
             "http_refused",
-            "Requests refused before they were looked at, by reason",
+            "Requests refused by a limit, by reason",
             self.refused.clone(),
         );
         registry.register(

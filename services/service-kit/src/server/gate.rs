@@ -95,7 +95,11 @@ fn refusal(reason: Reason) -> Problem {
             ErrorCode::HeadersTooLarge,
             format!("headers have at most {MAX_HEADER_BYTES} bytes together"),
         ),
-        // Judged behind the guard, which knows who asks.
+        // These two are judged behind the guard, which knows who asks.
+        Reason::Quota => Problem::new(
+            ErrorCode::QuotaExceeded,
+            "too many reservations are open; nothing was done",
+        ),
         Reason::Rate => Problem::new(ErrorCode::RateLimited, "too many requests; nothing was done"),
         Reason::Read => Problem::new(
             ErrorCode::Overloaded,
