@@ -4,10 +4,9 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../onhand/src/replay"]
 mod replay {
-    #[path = "../../../onhand/src/replay/sale.rs"]
     mod sale;
-    #[path = "../../../onhand/src/replay/source.rs"]
     mod source;
 
     pub(crate) fn read(input: &[u8]) {

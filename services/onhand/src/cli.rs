@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use event_log::{KafkaConfig, KafkaLog};
 use service_kit::shutdown::INTERRUPTED;
 use service_kit::trace::export::Service;
@@ -210,6 +210,17 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn makes_no_sense(wrong: &str, command: &str) -> ExitCode {
     output::error(&format!("{wrong} (see `onhand {command} --help`)"));
     ExitCode::from(USAGE)
+}
+
+/// Understands the command line, or says what is wrong with it.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let mut matches = told_apart(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// Help is read by others: it names variables, and does not tell what is in them.
+fn told_apart(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(told_apart)
 }
 
 /// Answers a command line that was not run: help as asked, or one line that says what is wrong.

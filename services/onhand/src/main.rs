@@ -23,17 +23,16 @@ mod web;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use service_kit::trace::export;
 use service_kit::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use cli::{Cli, Command};
+use cli::Command;
 
 fn main() -> ExitCode {
     // 1. Understand the command line completely, before anything is opened or bound.
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) => return cli::usage(&error),
     };

@@ -1,6 +1,7 @@
 //! Records that were not let in: looking at them, and trying them again.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ use super::{State, read, refused};
 use crate::admission::Cause;
 use crate::letters::{Kept, Redriven};
 
+/// Who may look at dead letters.
+const WHOLE_CHAIN: &str = "dead letters are for operators of the whole chain";
 /// Most characters of a key, of a header's name and of its value.
 const MAX_TEXT: usize = 200;
 /// Most headers.
@@ -184,8 +187,11 @@ fn excerpt(bytes: &[u8]) -> String {
 )]
 pub(super) async fn dead_letters(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Query(query): Query<DeadLettersQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
+    // Nobody can tell whose a record is that nobody could read.
+    principal.require_all_stores(WHOLE_CHAIN)?;
     let limit = page_limit(query.limit)?;
     let (cause, after) = (query.cause.map(Cause::from), query.after.unwrap_or_default());
     // One more than wanted, to know whether there is one.
@@ -209,8 +215,10 @@ pub(super) async fn dead_letters(
 )]
 pub(super) async fn redrive(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(id): Path<i64>,
 ) -> Result<Json<RedrivenView>, Problem> {
+    principal.require_all_stores(WHOLE_CHAIN)?;
     let Some(letter) = read(&state, move |reader| reader.letter(id)).await? else {
         let detail = format!("there is no dead letter {id} here, or it is not kept any more");
         return Err(Problem::new(ErrorCode::NotFound, detail));

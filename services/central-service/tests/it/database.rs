@@ -102,7 +102,9 @@ fn a_database_from_before_the_switch_of_stores_learns_how_they_stand() {
     };
     raw(log.as_ref(), &topics().policies(), [encode_selling(&said)]);
     Centre::open(folder.path(), &log).catch_up();
-    let older = "DROP TABLE dead_letters; DROP TABLE selling; ALTER TABLE stores DROP COLUMN lineage; PRAGMA user_version = 3";
+    let older =
+        "DROP TABLE dead_letters; DROP TABLE selling; ALTER TABLE stores DROP COLUMN lineage;
+         ALTER TABLE history DROP COLUMN principal; PRAGMA user_version = 3";
     sql(folder.path(), older);
 
     let mut centre = Centre::open(folder.path(), &log);

@@ -230,6 +230,8 @@ async fn the_description_is_openapi_3_1_and_names_every_route() {
         "/api/commands/inventory/adjust",
         "/api/commands/inventory/replace",
         "/api/commands/{commandId}",
+        "/api/dead-letters",
+        "/api/dead-letters/{id}/redrive",
         "/api/events",
         "/api/policies/safety-stock",
         "/api/query/availability",

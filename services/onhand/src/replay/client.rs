@@ -188,7 +188,7 @@ mod tests {
             ("A/B=http://127.0.0.1:8081", "a store id is"),
             ("A=", "is no URL"),
             ("A=127.0.0.1:8081", "is no URL"),
-            ("A=https://127.0.0.1:8081", "expected http://"),
+            ("A=ftp://127.0.0.1:8081", "expected http://"),
             ("A=http://127.0.0.1:8081?x=1", "expected http://"),
         ] {
             let error = target(text).unwrap_err();

@@ -43,9 +43,10 @@ const STORE: [Line; 14] = [
 const STORE_ADMIN: [Line; 1] = [("POST /api/sync", &[Admin], ToItsStore)];
 
 /// The centre.
-const CENTRE: [Line; 28] = [
+const CENTRE: [Line; 30] = [
     ("DELETE /api/policies/safety-stock", &[Admin], ToItsStore),
     ("GET /api/commands/{commandId}", &[StockWrite], Narrowed),
+    ("GET /api/dead-letters", &[Admin], Out),
     ("GET /api/events", &[StockRead], Narrowed),
     ("GET /api/policies/safety-stock", &[Admin], Narrowed),
     ("GET /api/query/availability", &[StockRead], Narrowed),
@@ -65,6 +66,7 @@ const CENTRE: [Line; 28] = [
     ("GET /readyz", &[], Narrowed),
     ("POST /api/commands/inventory/adjust", &[StockWrite], ToItsStore),
     ("POST /api/commands/inventory/replace", &[StockWrite], ToItsStore),
+    ("POST /api/dead-letters/{id}/redrive", &[Admin], Out),
     ("POST /api/reservations", &[ReservationsWrite], ToItsStore),
     ("POST /api/reservations/{reservationId}/cancel", &[ReservationsWrite, Staff], Narrowed),
     ("POST /api/reservations/{reservationId}/fulfil", &[ReservationsWrite, Staff], Narrowed),
@@ -99,7 +101,8 @@ fn request(route: &str) -> (Method, String, Option<Value>) {
         .replace("{storeId}", "A")
         .replace("{sku}", "MUG")
         .replace("{reservationId}", "c1.none")
-        .replace("{commandId}", "none");
+        .replace("{commandId}", "none")
+        .replace("{id}", "7");
     let query = match route {
         "GET /api/query/availability" => "?sku=MUG",
         "PUT /api/policies/safety-stock" | "DELETE /api/policies/safety-stock" => "?storeId=A",
