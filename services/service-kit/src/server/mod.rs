@@ -5,7 +5,7 @@
 //!            (who waits        │        (hyper)         size, certificate, load
 //!             longest goes)    └─ certificates, read again when they change
 //! ```
-//! [`limits`] has every bound, [`counts`] what is told of them. The router and its layers know nothing of
+//! `limits` has every bound, `counts` what is told of them. The router and its layers know nothing of
 //! connections, so that tests can call it without any.
 
 mod connections;
