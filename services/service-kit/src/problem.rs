@@ -1,6 +1,6 @@
 //! Errors as callers see them: RFC 9457 problem documents with a stable code.
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -301,7 +301,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(code.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
         {
-            headers.insert(HeaderName::from_static("retry-after"), HeaderValue::from_static("1"));
+            // Reservations do not end within a second.
+            let seconds = if code == ErrorCode::QuotaExceeded { "30" } else { "1" };
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         response
     }

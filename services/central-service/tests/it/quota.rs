@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use central_service::ledger::{Ask, Refusal, Request, Settings};
+use central_service::ledger::{Answer, Ask, Refusal, Request, Settings};
 use event_log::{EventLog, MemoryLog};
 use inventory_core::saga::Wish;
 use shared_events::ReservationId;
 use shared_events::ledger::ReservationState;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, Receiver};
 
 use crate::support::{Centre, Shop, heartbeats, publish, settings, sku};
 
@@ -33,13 +33,10 @@ fn id(name: &str) -> ReservationId {
     format!("c1.{name}").parse().expect("a reservation id")
 }
 
-/// Asks for units under a key that is the reservation's name; gives whether it is a repeat.
-fn reserve(
-    centre: &mut Centre,
-    who: Option<&str>,
-    name: &str,
-    units: i64,
-) -> Result<bool, Refusal> {
+type Answered = Receiver<Result<Answer, Refusal>>;
+
+/// Wants units under a key that is the reservation's name.
+fn ask(centre: &Centre, who: Option<&str>, name: &str, units: i64) -> (Ask, Answered) {
     let wish = Wish {
         order_id: "o".parse().expect("an order id"),
         lines: vec![(sku("MUG"), units)],
@@ -51,10 +48,24 @@ fn reserve(
         owner: who.map(|who| who.parse().expect("a subject")),
     };
     let request = Some(Request { key: name.to_owned(), fingerprint: [1; 16] });
-    let (reply, mut answer) = oneshot::channel();
-    let ask = Ask::Reserve { id: id(name), request, wish, wait: false, reply };
-    centre.projection.serve(vec![ask], centre.now).expect("the database works");
+    let (reply, answer) = oneshot::channel();
+    (Ask::Reserve { id: id(name), request, wish, wait: false, reply }, answer)
+}
+
+/// Whether what was asked is a repeat.
+fn repeated(mut answer: Answered) -> Result<bool, Refusal> {
     answer.try_recv().expect("it is answered").map(|answer| answer.repeated)
+}
+
+fn reserve(
+    centre: &mut Centre,
+    who: Option<&str>,
+    name: &str,
+    units: i64,
+) -> Result<bool, Refusal> {
+    let (ask, answer) = ask(centre, who, name, units);
+    centre.projection.serve(vec![ask], centre.now).expect("the database works");
+    repeated(answer)
 }
 
 const FULL: Result<bool, Refusal> = Err(Refusal::QuotaExceeded { limit: 2 });
@@ -74,6 +85,18 @@ fn a_hoarder_is_refused_and_others_are_not() {
     for name in ["e", "f", "g"] {
         assert_eq!(reserve(&mut centre, None, name, 1), Ok(false), "nobody is asked who they are");
     }
+}
+
+#[test]
+fn requests_that_come_at_once_are_counted_one_by_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, mut centre) = setting(folder.path());
+    let names = ["a", "b", "c", "a"];
+    let (asks, answers): (Vec<_>, Vec<_>) =
+        names.into_iter().map(|name| ask(&centre, Some("hoarder"), name, 1)).unzip();
+    centre.projection.serve(asks, centre.now).expect("the database works");
+    let answers: Vec<_> = answers.into_iter().map(repeated).collect();
+    assert_eq!(answers, [Ok(false), Ok(false), FULL, Ok(true)]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) fn help(command: &str) -> String {
 
 /// Whether a command takes a setting by this variable.
 pub(crate) fn takes(help: &str, variable: &str) -> bool {
-    help.contains(&format!("[env: {variable}=]"))
+    help.contains(&format!("[env: {variable}]"))
 }
 
 /// Settings of the OpenTelemetry specification that are used here.
