@@ -15,7 +15,7 @@ use shared_events::wire::header;
 /// Begins what is signed, so that a signature made for anything else is none of a record.
 const DOMAIN: &[u8] = b"onhand record 1";
 /// The headers that are read, in the order they are signed.
-const SIGNED: [&str; 9] = [
+const SIGNED: [&str; 10] = [
     header::SPEC_VERSION,
     header::ID,
     header::SOURCE,
@@ -23,6 +23,7 @@ const SIGNED: [&str; 9] = [
     header::SUBJECT,
     header::TIME,
     header::CAUSE,
+    header::PRINCIPAL,
     header::CONTENT_TYPE,
     header::TRACEPARENT,
 ];
@@ -167,7 +168,10 @@ mod tests {
         let moved: [(&str, &[u8]); 2] = [(header::ID, b"A/1/"), (header::TYPE, b"1x")];
         let more: [(&str, &[u8]); 3] =
             [(header::ID, b"A/1/1"), (header::TYPE, b"x"), (header::CAUSE, b"")];
+        let by_another: [(&str, &[u8]); 3] =
+            [(header::ID, b"A/1/1"), (header::TYPE, b"x"), (header::PRINCIPAL, b"boss")];
         for wrong in [
+            parts(TOPIC, b"A|1", &by_another, Some(b"{}")),
             parts("inventory.heartbeats.v1", b"A|1", &headers, Some(b"{}")),
             parts(TOPIC, b"A|2", &headers, Some(b"{}")),
             parts(TOPIC, b"A|1", &headers, Some(b"{} ")),
@@ -192,7 +196,7 @@ mod tests {
         let key = RecordKey::new("k1", b"an example secret of 32 bytes !!");
         let headers: [(&str, &[u8]); 2] = [(header::ID, b"A/1/1"), (header::SOURCE, b"/stores/A")];
         let signed = sign(&key, parts(TOPIC, b"A|SKU", &headers, Some(b"{}")));
-        assert_eq!(signed, "b1d4a46a57c0013a9a28f586101098e5482da2eb9d0be4eaba830fe799b3c4d4");
+        assert_eq!(signed, "4e9a60bcb11682db464b1fcc13a99a5f985215604b338e33c31c7d541c5965d2");
     }
 
     #[test]
