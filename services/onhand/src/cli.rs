@@ -1,5 +1,6 @@
 //! The command line. Every flag is also an `ONHAND_*` variable.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Token(token::Args),
     Replay(replay::Args),
     Bench(bench::Args),
+    #[command(hide = true)]
+    BenchLimit(bench::limits::http::Args),
 }
 
 impl Command {
@@ -61,6 +64,7 @@ impl Command {
             | Self::Central(central::Command::Serve(_)) => Some(0),
             Self::Replay(_)
             | Self::Bench(_)
+            | Self::BenchLimit(_)
             | Self::Store(store::Command::Recover(_))
             | Self::Central(central::Command::Rebuild(_)) => Some(INTERRUPTED),
             Self::Store(store::Command::Backup(_)) => None,
@@ -86,7 +90,7 @@ impl Command {
             Self::Verify(_) | Self::Doctor(_) | Self::Ready(_) | Self::Key(_) | Self::Token(_) => {
                 return None;
             }
-            Self::Replay(_) | Self::Bench(_) => return None,
+            Self::Replay(_) | Self::Bench(_) | Self::BenchLimit(_) => return None,
         };
         Some(Service { name, id, version: env!("CARGO_PKG_VERSION") })
     }
@@ -143,6 +147,19 @@ impl Broker {
     pub(crate) fn topics_under(&self, name: &str) -> Topics {
         self.naming.topics_under(name)
     }
+
+    /// The same broker and topics under such a name, for the command line of another process.
+    pub(crate) fn flags(&self, name: &str) -> Vec<OsString> {
+        let partitions = self.naming.partitions.to_string();
+        let prefix = self.naming.under(name);
+        let mut flags = self.security.flags();
+        for (flag, value) in
+            [("--kafka", &self.kafka), ("--topic-prefix", &prefix), ("--partitions", &partitions)]
+        {
+            flags.extend([flag.into(), value.into()]);
+        }
+        flags
+    }
 }
 
 impl Naming {
@@ -152,7 +169,12 @@ impl Naming {
 
     /// The topics, with a name of their own behind the prefix.
     pub(crate) fn topics_under(&self, name: &str) -> Topics {
-        Topics::new(format!("{}{name}", self.topic_prefix), self.partitions)
+        Topics::new(self.under(name), self.partitions)
+    }
+
+    /// A name behind the prefix.
+    pub(crate) fn under(&self, name: &str) -> String {
+        format!("{}{name}", self.topic_prefix)
     }
 }
 

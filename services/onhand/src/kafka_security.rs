@@ -1,5 +1,6 @@
 //! How a service proves itself to the brokers, and they to it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use event_log::KafkaConfig;
@@ -76,6 +77,31 @@ impl Protocol {
 }
 
 impl KafkaSecurity {
+    /// The same settings, for the command line of another process.
+    pub(crate) fn flags(&self) -> Vec<OsString> {
+        let protocol = self.kafka_security_protocol.map(|protocol| protocol.name().into());
+        let text = |text: &Option<String>| text.as_ref().map(OsString::from);
+        let file = |file: &Option<PathBuf>| file.as_ref().map(OsString::from);
+        let properties = self
+            .kafka_properties
+            .iter()
+            .map(|(name, value)| ("--kafka-property", Some(format!("{name}={value}").into())));
+        [
+            ("--kafka-security-protocol", protocol),
+            ("--kafka-sasl-mechanism", text(&self.kafka_sasl_mechanism)),
+            ("--kafka-sasl-username", text(&self.kafka_sasl_username)),
+            ("--kafka-sasl-password-file", file(&self.kafka_sasl_password_file)),
+            ("--kafka-ssl-ca", file(&self.kafka_ssl_ca)),
+            ("--kafka-ssl-certificate", file(&self.kafka_ssl_certificate)),
+            ("--kafka-ssl-key", file(&self.kafka_ssl_key)),
+        ]
+        .into_iter()
+        .chain(properties)
+        .filter_map(|(flag, value)| Some([flag.into(), value?]))
+        .flatten()
+        .collect()
+    }
+
     /// Puts the settings into the client's configuration, or says what makes no sense.
     pub(crate) fn apply(&self, mut config: KafkaConfig) -> Result<KafkaConfig, String> {
         let signs_in = self.kafka_security_protocol.is_some_and(Protocol::signs_in);

@@ -78,5 +78,6 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<ExitCo
         Command::Token(args) => token::run(args),
         Command::Replay(args) => replay::run(args, stop).await,
         Command::Bench(args) => bench::run(args, stop).await,
+        Command::BenchLimit(args) => bench::limits::http::run(args, stop).await,
     }
 }

@@ -95,6 +95,14 @@ impl KafkaLog {
         topics::describe(&self.admin()?, topics).map_err(|error| self.failed(&error))
     }
 
+    /// Deletes all topics whose names begin so, with all their records.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Denied`].
+    pub fn delete_topics(&self, prefix: &str) -> Result<(), Error> {
+        topics::delete(&self.admin()?, prefix).map_err(|error| self.failed(&error))
+    }
+
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
         self.config.base().create().map_err(|error| self.translate(&error))
     }

@@ -43,16 +43,34 @@ pub(super) fn create(admin: &Admin, topics: &[TopicSpec]) -> KafkaResult<()> {
             config: topic.settings.to_vec(),
         })
         .collect();
-    let options = AdminOptions::new()
-        .request_timeout(Some(ANSWER_WITHIN))
-        .operation_timeout(Some(ANSWER_WITHIN));
-    for result in block_on(admin.create_topics(&new_topics, &options))? {
+    for result in block_on(admin.create_topics(&new_topics, &answered_in_time()))? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((_, code)) => return Err(KafkaError::AdminOp(code)),
         }
     }
     wait_until_visible(admin, topics)
+}
+
+/// Deletes all topics whose names begin so.
+pub(super) fn delete(admin: &Admin, prefix: &str) -> KafkaResult<()> {
+    let found = partition_counts(admin)?;
+    let names: Vec<_> =
+        found.keys().filter(|name| name.starts_with(prefix)).map(String::as_str).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    for result in block_on(admin.delete_topics(&names, &answered_in_time()))? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((_, code)) => return Err(KafkaError::AdminOp(code)),
+        }
+    }
+    Ok(())
+}
+
+fn answered_in_time() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN))
 }
 
 fn wait_until_visible(admin: &Admin, topics: &[TopicSpec]) -> KafkaResult<()> {

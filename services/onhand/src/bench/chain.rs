@@ -1,111 +1,95 @@
-//! A store and a centre in this process, on a broker's topics of their own.
+//! Stores and a centre to be measured.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use central_service::ledger::{DEFAULT_STEP_TIMEOUT_MS, Settings};
-use central_service::read_model::ReadModel;
-use event_log::EventLog;
-use shared_events::topic::Topics;
-use shared_events::{Quantity, ReplaceStock, Sku, StockCommand};
-use store_service::config::DEFAULT_RELEASE_GRACE_MS;
-use store_service::decisions::Command;
-use store_service::writer::Request;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use anyhow::Context as _;
+use serde_json::{Value, json};
 
-/// Commands of one batch to the store.
-const STOCK_AT_ONCE: usize = 1_000;
+use super::load::{Asked, connect, send};
+use super::process::Process;
+use super::run::Part;
 
-pub(super) struct Chain {
-    /// The centre's address, with the path that all routes begin with.
-    pub(super) url: String,
-    services: JoinSet<anyhow::Result<()>>,
-    store: store_service::writer::Handle,
-    model: Arc<ReadModel>,
-    stop: CancellationToken,
+pub(super) const STORE: &str = "BENCH";
+/// Units of each item: more than any run takes.
+const UNITS: u64 = 1_000_000_000;
+const LINES_AT_ONCE: usize = 1_000;
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(900);
+
+/// A store with an empty journal, or with the one that is there.
+pub(super) async fn store(part: &Part) -> anyhow::Result<Process> {
+    let mut arguments: Vec<OsString> =
+        ["store", "--store-id", STORE, "--witness-wait-ms", "0"].map(Into::into).into();
+    arguments.extend(["--data-dir".into(), store_folder(part).into()]);
+    arguments.extend(part.flags.iter().cloned());
+    Process::start("the store", &arguments).await
 }
 
-impl Chain {
-    pub(super) async fn open(
-        log: Arc<dyn EventLog>,
-        topics: &Topics,
-        folder: &Path,
-    ) -> anyhow::Result<Self> {
-        let (mut services, stop) = (JoinSet::new(), CancellationToken::new());
-        let store = store_service::App::build(
-            store_service::Config {
-                store: "BENCH".parse()?,
-                data_dir: folder.join("store"),
-                topics: topics.clone(),
-                location: None,
-                witness_wait: Duration::ZERO,
-                unwitnessed: store_service::opening::Unwitnessed::Serve,
-                heartbeat_every: Duration::from_secs(1),
-                release_grace: Duration::from_millis(DEFAULT_RELEASE_GRACE_MS),
-            },
-            Arc::clone(&log),
-        )?;
-        let handle = store.handle();
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        services.spawn(store.run(listener, stop.clone()));
-        let config = central_service::Config {
-            data_dir: folder.join("central"),
-            topics: topics.clone(),
-            freshness: inventory_core::FreshnessBounds::default(),
-            gap_grace: Duration::from_secs(2),
-            ledger: Settings::new(
-                "bench".parse()?,
-                DEFAULT_STEP_TIMEOUT_MS,
-                DEFAULT_RELEASE_GRACE_MS,
-            ),
-            history_events: central_service::history::DEFAULT_EVENTS,
-        };
-        let centre = central_service::App::build(config, log)?;
-        let model = centre.model();
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}/api", listener.local_addr()?);
-        services.spawn(centre.run(listener, stop.clone()));
-        Ok(Self { url, services, store: handle, model, stop })
-    }
+pub(super) fn store_folder(part: &Part) -> PathBuf {
+    part.folder.join("store")
+}
 
-    /// Puts units of each item on the shelf and waits until the centre knows.
-    pub(super) async fn stock(&self, skus: &[Sku], units: i64) -> anyhow::Result<()> {
-        let quantity = Quantity::new(units).context("units of an item")?;
-        let request = |sku: &Sku| Request {
-            command: Command::Stock(StockCommand::Replace(ReplaceStock {
-                sku: sku.clone(),
-                quantity,
-                expected_version: None,
-                reason: None,
-                reference: None,
-            })),
-            id: None,
-            principal: None,
-            traceparent: None,
-            answer_by_event: false,
-        };
-        for some in skus.chunks(STOCK_AT_ONCE) {
-            self.store.execute(some.iter().map(request).collect()).await?;
-        }
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.model.has_caught_up() || !skus.iter().all(|sku| self.model.knows(sku)) {
-            if Instant::now() > deadline {
-                bail!("the centre does not hear the store; is the broker well?");
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
+/// A centre, as far as its database is; it may still be reading.
+pub(super) async fn centre(part: &Part) -> anyhow::Result<Process> {
+    let mut arguments: Vec<OsString> =
+        vec!["central".into(), "--data-dir".into(), centre_folder(part).into()];
+    arguments.extend(["--max-open-reservations".into(), "0".into()]);
+    arguments.extend(part.flags.iter().cloned());
+    Process::start("the centre", &arguments).await
+}
 
-    pub(super) async fn close(mut self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        while let Some(ended) = self.services.join_next().await {
-            ended.context("join a service")??;
-        }
-        Ok(())
+pub(super) fn centre_folder(part: &Part) -> PathBuf {
+    part.folder.join("centre")
+}
+
+/// The name of an item by its number.
+pub(super) fn item(number: u64) -> String {
+    format!("ITEM-{number}")
+}
+
+/// Puts units of the first so many items on the store's shelf.
+pub(super) async fn fill(store: &Process, items: u64) -> anyhow::Result<()> {
+    let mut connection = connect(store.address).await?;
+    let numbers: Vec<u64> = (0..items).collect();
+    for some in numbers.chunks(LINES_AT_ONCE) {
+        let lines: String = some.iter().map(|number| replace_line(*number)).collect();
+        let asked = Asked::post("/api/commands/inventory/batch", lines);
+        let asked = asked.header("content-type", "application/x-ndjson");
+        send(&mut connection, store.address, asked).await.context("fill the shelf")?;
     }
+    Ok(())
+}
+
+fn replace_line(number: u64) -> String {
+    let line = json!({"storeId": STORE, "sku": item(number), "quantity": UNITS});
+    format!("{line}\n")
+}
+
+/// The body of a sale of one unit.
+pub(super) fn sale(item_number: u64) -> String {
+    json!({"storeId": STORE, "sku": item(item_number), "delta": -1}).to_string()
+}
+
+/// Waits until the broker has everything the store wrote.
+pub(super) async fn published(store: &Process) -> anyhow::Result<()> {
+    store.wait_for("/api/sync", CAUGHT_UP_WITHIN, |sync| field(sync, "state") == "idle").await
+}
+
+/// Waits until the centre shows everything the store wrote.
+pub(super) async fn shown(store: &Process, centre: &Process) -> anyhow::Result<()> {
+    published(store).await?;
+    let head = field(&store.ask("/api/sync").await?, "head");
+    let path = format!("/api/stores/{STORE}");
+    let there = |answer: &str| field(answer, "appliedThrough") == head;
+    centre.wait_for(&path, CAUGHT_UP_WITHIN, there).await?;
+    centre.wait_for("/readyz?verbose", CAUGHT_UP_WITHIN, |ready| !ready.contains("missed")).await
+}
+
+/// A field of an answer, `Null` where it is not there.
+pub(super) fn field(answer: &str, name: &str) -> Value {
+    serde_json::from_str::<Value>(answer)
+        .ok()
+        .and_then(|answer| answer.get(name).cloned())
+        .unwrap_or_default()
 }
