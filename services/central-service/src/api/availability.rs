@@ -1,10 +1,14 @@
 //! What may be offered of many items, where.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::cell::OnceCell;
+
 use access::{Principal, Stores};
 use axum::extract::State as Ctx;
+use axum::response::{IntoResponse as _, Response};
 use inventory_core::sourcing::distance;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use service_kit::extract::Query;
 use service_kit::{ErrorCode, Problem};
 use shared_events::{Location, Sku, StoreId};
@@ -37,15 +41,15 @@ pub(super) struct AvailabilityQuery {
 /// The answer, item by item.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Availability {
+pub(super) struct Availability<'a> {
     /// In the order asked for.
-    items: Vec<ItemAvailability>,
+    items: Vec<ItemAvailability<'a>>,
 }
 
 /// One item.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ItemAvailability {
+struct ItemAvailability<'a> {
     /// The item.
     #[schema(value_type = String)]
     sku: Sku,
@@ -63,23 +67,42 @@ struct ItemAvailability {
     /// Stores whose units are not.
     excluded: Excluded,
     /// Stores that ever had it: nearest first with `near`, else in the order they became known.
-    stores: Vec<StoreAvailability>,
+    stores: Vec<StoreAvailability<'a>>,
 }
 
 /// One item in one store.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct StoreAvailability {
+struct StoreAvailability<'a> {
     /// The store.
     #[schema(value_type = String)]
-    store_id: StoreId,
+    store_id: &'a StoreId,
     /// Units that may be offered; 0 while the store is dark or switched off.
     available: i64,
     /// Kilometres from `near`, rounded up; absent where a place is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     distance_km: Option<u64>,
     /// How far this can be believed.
-    freshness: FreshnessView,
+    #[schema(value_type = FreshnessView)]
+    freshness: &'a RawValue,
+}
+
+/// A store that is asked about.
+#[derive(Debug)]
+struct Chosen<'a> {
+    seen: &'a Seen,
+    far: Option<u64>,
+    /// Its part of the answer, alike for all items: written once, by the first that needs it.
+    freshness: OnceCell<Box<RawValue>>,
+}
+
+impl Chosen<'_> {
+    fn freshness(&self) -> &RawValue {
+        self.freshness.get_or_init(|| {
+            to_raw_value(&FreshnessView::new(self.seen))
+                .expect("names and numbers always serialise")
+        })
+    }
 }
 
 /// What may be offered of many items at once.
@@ -87,7 +110,7 @@ struct StoreAvailability {
     get, path = "/api/query/availability", tag = "queries", params(AvailabilityQuery),
     security(("bearer" = ["stock:read"])),
     responses(
-        (status = 200, description = "Each item; one never seen counts as 0.", body = Availability),
+        (status = 200, description = "Each item; one never seen counts as 0.", body = Availability<'_>),
         (status = "4XX", description = "A bad query, or no such store.", body = Problem),
     )
 )]
@@ -95,7 +118,7 @@ pub(super) async fn availability(
     Ctx(state): Ctx<State>,
     principal: Principal,
     Query(query): Query<AvailabilityQuery>,
-) -> Result<Dated<Availability>, Problem> {
+) -> Result<Response, Problem> {
     let invalid =
         |detail: String, field: &str| Problem::new(ErrorCode::InvalidField, detail).field(field);
     let skus: Vec<Sku> = query
@@ -121,7 +144,7 @@ pub(super) async fn availability(
     let seen = state.model.stores();
     let chosen = chosen(&seen, &query, near, &principal.stores);
     let now_ms = now().unix_millis();
-    let items: Vec<ItemAvailability> = skus
+    let items: Vec<ItemAvailability<'_>> = skus
         .into_iter()
         .map(|sku| {
             let shelves = state.model.shelves(&seen, &sku, now_ms);
@@ -132,7 +155,7 @@ pub(super) async fn availability(
     let ages: Option<Vec<u64>> =
         contributing.map(|item| item.as_of.map(|as_of| as_of.age_ms)).collect();
     let oldest = ages.and_then(|ages| ages.into_iter().max());
-    Ok(Dated::new(&state, oldest, Availability { items }))
+    Ok(Dated::new(&state, oldest, Availability { items }).into_response())
 }
 
 /// The stores that are asked about, each in its place with its distance.
@@ -141,28 +164,26 @@ fn chosen<'a>(
     query: &AvailabilityQuery,
     near: Option<Location>,
     stores: &Stores,
-) -> Vec<Option<(&'a Seen, Option<u64>)>> {
+) -> Vec<Option<Chosen<'a>>> {
     let choose = |seen: &'a Seen| {
         let far = distance_km(seen, near);
         let named = query.store_id.as_ref().is_none_or(|store| *store == seen.view.id);
         let within = query.radius_km.is_none_or(|most| far.is_some_and(|far| far <= most));
-        (named && within && stores.include(&seen.view.id)).then_some((seen, far))
+        let included = named && within && stores.include(&seen.view.id);
+        included.then(|| Chosen { seen, far, freshness: OnceCell::new() })
     };
     seen.iter().map(choose).collect()
 }
 
-fn item(sku: Sku, shelves: &[Shelf], chosen: &[Option<(&Seen, Option<u64>)>]) -> ItemAvailability {
-    let mut holding: Vec<(&Shelf, &Seen, Option<u64>)> = shelves
+fn item<'a>(sku: Sku, shelves: &[Shelf], chosen: &'a [Option<Chosen<'a>>]) -> ItemAvailability<'a> {
+    let mut holding: Vec<(&Shelf, &Chosen<'_>)> = shelves
         .iter()
-        .filter_map(|shelf| {
-            let (seen, far) = chosen.get(shelf.store.place()).copied().flatten()?;
-            Some((shelf, seen, far))
-        })
+        .filter_map(|shelf| Some((shelf, chosen.get(shelf.store.place())?.as_ref()?)))
         .collect();
-    holding.sort_by_key(|(_, _, far)| far.unwrap_or(u64::MAX));
-    let asked = chosen.iter().flatten().map(|(seen, _)| *seen);
+    holding.sort_by_key(|(_, store)| store.far.unwrap_or(u64::MAX));
+    let asked = chosen.iter().flatten().map(|store| store.seen);
     let Basis { freshness, as_of, contributing, excluded } =
-        Basis::new(asked, holding.iter().map(|(_, seen, _)| *seen));
+        Basis::new(asked, holding.iter().map(|(_, store)| store.seen));
     ItemAvailability {
         sku,
         available: holding.iter().map(|(shelf, ..)| shelf.terms.available()).sum(),
@@ -172,11 +193,11 @@ fn item(sku: Sku, shelves: &[Shelf], chosen: &[Option<(&Seen, Option<u64>)>]) ->
         excluded,
         stores: holding
             .into_iter()
-            .map(|(shelf, seen, distance_km)| StoreAvailability {
-                store_id: seen.view.id.clone(),
+            .map(|(shelf, store)| StoreAvailability {
+                store_id: &store.seen.view.id,
                 available: shelf.terms.available(),
-                distance_km,
-                freshness: FreshnessView::new(seen),
+                distance_km: store.far,
+                freshness: store.freshness(),
             })
             .collect(),
     }

@@ -1,7 +1,7 @@
 //! What the disk gives: rows in SQLite by groups, and bare fsync.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -65,15 +65,25 @@ impl Disk {
     }
 }
 
-/// How long it takes to append a page to a file and have it on disk.
+/// Pages of the file below.
+const PAGES: u64 = 1_024;
+
+/// How long it takes to write a page and have it on disk, in a file that has its size already, as a
+/// write-ahead log in use has.
 pub(in crate::bench) fn fsyncs(file: &Path, time: Duration) -> anyhow::Result<Histogram<u64>> {
     let mut file = File::create(file)?;
-    let (mut latencies, started) = (histogram(), Instant::now());
+    for _ in 0..PAGES {
+        file.write_all(&[7; 4_096])?;
+    }
+    file.sync_all()?;
+    let (mut latencies, started, mut page) = (histogram(), Instant::now(), 0);
     while started.elapsed() < time {
         let began = Instant::now();
-        file.write_all(&[7; 4_096])?;
+        file.seek(SeekFrom::Start(page % PAGES * 4_096))?;
+        file.write_all(&[8; 4_096])?;
         file.sync_data()?;
         count(&mut latencies, began.elapsed());
+        page += 1;
     }
     Ok(latencies)
 }

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use event_log::{EventLog as _, Publication};
-use shared_events::wire::encode_heartbeat;
-use shared_events::{Epoch, Heartbeat, Sequence, StoreId, Timestamp};
+use event_log::EventLog as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::chain::{self, sale};
@@ -166,15 +164,13 @@ async fn quiet(run: &Run) -> anyhow::Result<Row> {
         log.ensure_topics(&topics.shared())?;
         let mut publisher = log.publisher()?;
         let every = Duration::from_millis(1_000 / QUIET_STORES);
-        for number in (0..QUIET_STORES).cycle() {
-            if ended.load(Ordering::Relaxed) {
-                break;
+        let stores = Events::new("QUIET", QUIET_STORES, 1);
+        while !ended.load(Ordering::Relaxed) {
+            for heartbeat in stores.heartbeats(&topics)? {
+                let sent = publisher.publish(&[heartbeat], &CancellationToken::new());
+                sent.error.map_or(Ok(()), Err)?;
+                std::thread::sleep(every);
             }
-            let publication =
-                Publication { topic: topics.heartbeats().name, record: heartbeat(number)? };
-            let sent = publisher.publish(&[publication], &CancellationToken::new());
-            sent.error.map_or(Ok(()), Err)?;
-            std::thread::sleep(every);
         }
         anyhow::Ok(())
     });
@@ -196,20 +192,4 @@ async fn quiet(run: &Run) -> anyhow::Result<Row> {
     beating.await.context("join the heartbeats")??;
     let what = format!("of a core, {QUIET_STORES} quiet stores");
     Ok(Row::new("scale.quiet", what, "%", &shares).aim(Aim::AtMost(2.0)))
-}
-
-fn heartbeat(number: u64) -> anyhow::Result<shared_events::wire::OutgoingRecord> {
-    let now = Timestamp::from_unix_millis(service_kit::clock::unix_millis());
-    Ok(encode_heartbeat(&Heartbeat {
-        store_id: StoreId::parse(&format!("QUIET-{number}")).map_err(anyhow::Error::msg)?,
-        epoch: Epoch::new(1),
-        head: Sequence::ZERO,
-        head_hash: "0".repeat(64),
-        published_through: Sequence::ZERO,
-        digest: "0".repeat(16),
-        sent_at: now.context("now is a time")?,
-        location: None,
-        lineage: None,
-        opening: false,
-    }))
 }
