@@ -112,8 +112,13 @@ fn rows(run: &Run, rounds: &Rounds, rivals: &Rivals) -> Vec<Row> {
         Row::new("reserve.half", "at half the rate reached, p99", "ms", &rounds.half_p99)
             .beside(bare, &rounds.half_p99, &rounds.bare_p99)
             .aim(Aim::AtMost(2.0)),
-        rivals.beside(hot, "reserve.hot", "PostgreSQL, one row", Aim::AtLeast(5.0)),
-        rivals.beside(wide, "reserve.spread", "PostgreSQL behind axum", Aim::AtLeast(1.0)),
+        rivals.beside(hot, ("reserve.raw.hot.rate", clients), "PostgreSQL", Aim::AtLeast(5.0)),
+        rivals.beside(
+            wide,
+            ("reserve.http.spread.rate", clients),
+            "PostgreSQL behind axum",
+            Aim::AtLeast(1.0),
+        ),
     ]
 }
 
