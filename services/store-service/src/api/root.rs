@@ -12,7 +12,8 @@ use prometheus_client::registry::Registry;
 use service_kit::extract::Query;
 use service_kit::health::{Check, ReadyQuery, telling};
 use service_kit::metrics::Common;
-use service_kit::server::{Counts, beneath};
+use service_kit::server::Counts;
+use service_kit::server::beneath::{self, PREFIX};
 use service_kit::{ErrorCode, Problem, http};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -118,10 +119,7 @@ async fn nowhere(Ctx(root): Ctx<Root>, uri: Uri) -> Problem {
         ),
         None => Problem::new(
             ErrorCode::NotFound,
-            format!(
-                "each store is beneath {}ID, as in /api/docs of it; there are: {named}",
-                beneath::PREFIX
-            ),
+            format!("each store is beneath {PREFIX}ID; there are: {named}"),
         ),
     }
 }
