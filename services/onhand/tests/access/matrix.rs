@@ -202,7 +202,7 @@ async fn a_store_beneath_its_name_lets_in_the_same_as_one_that_is_alone() {
     assert_eq!(described(&chain, &base).await, written(&[&STORE, &STORE_ADMIN]));
     assert_every_cell(&chain, &base, &STORE).await;
     assert_every_cell(&chain, &base, &STORE_ADMIN).await;
-    let of_a = chain.token(&[Scope::StockRead], Some(&["A"]));
+    let of_a = chain.token(&[StockRead], Some(&["A"]));
     let other = base.replace("/stores/A", "/stores/B");
     let sync = chain.ask(&other, Method::GET, "/api/sync", Some(&of_a), None).await;
     assert_eq!(sync.status, 403, "a token of A at B's prefix");
