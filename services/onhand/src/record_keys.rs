@@ -63,27 +63,27 @@ impl RecordKeyArgs {
         Ok(self.signed(log, Keys { own, own_key, folder: folder.map(Arc::new) }))
     }
 
-    /// The same for each of several stores: each signs with its own key, all look into one folder.
+    /// The same for each of several stores, in their order: each signs with its own key, all look into one folder.
     pub(crate) fn before_each(
         &self,
         log: &Arc<KafkaLog>,
         stores: &[StoreId],
-    ) -> Result<Vec<(StoreId, Arc<dyn EventLog>)>, String> {
+    ) -> Result<Vec<Arc<dyn EventLog>>, String> {
         let wanted = self.wanted()?;
         let folder = self.record_keys.as_deref().map(Folder::open).transpose()?.map(Arc::new);
         let centres = folder.as_ref().map_or(0, |folder| folder.names().1);
         if wanted {
             info!(signs = self.record_key.is_some(), centres, "records have keys");
         }
-        let before = |store: &StoreId| -> Result<(StoreId, Arc<dyn EventLog>), String> {
+        let before = |store: &StoreId| -> Result<Arc<dyn EventLog>, String> {
             if !wanted {
-                return Ok((store.clone(), Arc::<KafkaLog>::clone(log)));
+                return Ok(Arc::<KafkaLog>::clone(log));
             }
             let own_key = self.record_key.as_ref().map(|keys| keys.join(format!("{store}.key")));
             let own_key = own_key.as_deref().map(Followed::open).transpose()?;
             let own = Owner::Store(store.to_string());
             let keys = Keys { own, own_key, folder: folder.clone() };
-            Ok((store.clone(), self.signed(Arc::clone(log), keys)))
+            Ok(self.signed(Arc::clone(log), keys))
         };
         stores.iter().map(before).collect()
     }

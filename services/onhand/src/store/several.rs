@@ -63,15 +63,12 @@ fn check(args: &Args) -> Result<(), String> {
 }
 
 /// The broker as each store sees it: with its own keys, by clients that are all stores'.
-fn logs(args: &Args) -> Result<Vec<(StoreId, Arc<dyn EventLog>)>, String> {
+fn logs(args: &Args) -> Result<Vec<Arc<dyn EventLog>>, String> {
     let log = Arc::new(KafkaLog::clone(args.broker.log()?.as_ref()).shared());
     args.record_keys.before_each(&log, &args.store_id)
 }
 
-fn configured(
-    args: &Args,
-    logs: Vec<(StoreId, Arc<dyn EventLog>)>,
-) -> Vec<(Config, Arc<dyn EventLog>)> {
+fn configured(args: &Args, logs: Vec<Arc<dyn EventLog>>) -> Vec<(Config, Arc<dyn EventLog>)> {
     let config = |store: &StoreId| args.config(store, args.data_dir.join(store.as_str()));
-    logs.into_iter().map(|(store, log)| (config(&store), log)).collect()
+    args.store_id.iter().map(config).zip(logs).collect()
 }
