@@ -3,7 +3,8 @@
 //! [`EventLog`] is the port: create topics, publish in order, read from a position. [`KafkaLog`] is
 //! the real thing; [`MockBroker`] runs librdkafka's in-process broker for it to talk to;
 //! [`MemoryLog`] redelivers, delays and interleaves on purpose. One contract suite
-//! (`tests/contract`) holds all three to the same promises.
+//! (`tests/contract`) holds all three to the same promises, and [`KafkaLog::shared`] as well: clients that
+//! many in one process share.
 //!
 //! The port blocks: its callers are threads of their own beside a blocking database.
 

@@ -95,8 +95,7 @@ impl Callers {
     /// # Errors
     /// When keys cannot be read or the log not written, with the fix.
     pub(crate) async fn open(self, data_dir: &Path) -> anyhow::Result<Access> {
-        let audit = data_dir.join(AUDIT_LOG);
-        let audit = AuditLog::open(&audit).with_context(|| format!("open {}", audit.display()))?;
+        let audit = audit_log(data_dir)?;
         let keys = self.token_keys.as_deref().map(KeyFile::open).transpose();
         let keys = keys.context("read the token keys")?;
         let set = match self.jwks {
@@ -119,6 +118,19 @@ impl Callers {
             rate: Rate::per_second(self.max_rate),
         })
     }
+}
+
+/// The same with a log of what operators do in another folder.
+///
+/// # Errors
+/// When the log cannot be written.
+pub(crate) fn with_audit_log_in(access: &Access, data_dir: &Path) -> anyhow::Result<Access> {
+    Ok(Access { audit: Some(Arc::new(audit_log(data_dir)?)), ..access.clone() })
+}
+
+fn audit_log(data_dir: &Path) -> anyhow::Result<AuditLog> {
+    let audit = data_dir.join(AUDIT_LOG);
+    AuditLog::open(&audit).with_context(|| format!("open {}", audit.display()))
 }
 
 /// An origin as browsers send it: any other text would never be met.

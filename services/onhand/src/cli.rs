@@ -81,7 +81,8 @@ impl Command {
         let (name, id) = match self {
             Self::Dev(_) => (service::DEV, None),
             Self::Store(store::Command::Serve(args)) => {
-                (service::STORE, Some((attribute::STORE, args.store_id.to_string())))
+                let id = args.only_store().map(|store| (attribute::STORE, store.to_string()));
+                (service::STORE, id)
             }
             Self::Central(central::Command::Serve(args)) => {
                 (service::CENTRAL, Some((attribute::CENTRE, args.centre.centre_id.to_string())))

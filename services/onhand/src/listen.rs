@@ -55,6 +55,15 @@ fn count(most: u32) -> impl clap::builder::TypedValueParser<Value = usize> {
 impl Serving {
     /// Reads the certificates and opens the socket.
     pub(crate) async fn listen(&self, address: SocketAddr) -> anyhow::Result<Listener> {
+        self.listen_beside(address, 0).await
+    }
+
+    /// The same, where so many files are open beside a service's usual ones.
+    pub(crate) async fn listen_beside(
+        &self,
+        address: SocketAddr,
+        files: u64,
+    ) -> anyhow::Result<Listener> {
         let tls = match (self.tls_cert.clone(), self.tls_key.clone()) {
             (Some(cert), Some(key)) => {
                 let client_ca = self.tls_client_ca.clone();
@@ -68,6 +77,6 @@ impl Serving {
             ..Limits::default()
         };
         let listener = Listener::from(http::bind(address).await?);
-        Ok(listener.with_tls(tls).with_limits(limits.within_files()))
+        Ok(listener.with_tls(tls).with_limits(limits.within_files(files)))
     }
 }

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use event_log::{EventLog, KafkaLog, RecordKey, RecordKeys, SignedLog, Speaker};
 use service_kit::key_file::{KeyFile, KeyRing};
-use shared_events::Timestamp;
+use shared_events::{StoreId, Timestamp};
 use tracing::{info, warn};
 
 /// Keys by which stores and centres prove to each other who wrote a record.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RecordKeyArgs {
-    /// File with this service's own key: it signs the records it writes with the first key in it.
+    /// File with this service's own key: it signs the records it writes with the first key in it. Of
+    /// several stores in one process, a folder with STORE.key for each.
     #[arg(long, env = "ONHAND_RECORD_KEY", value_name = "FILE")]
     record_key: Option<PathBuf>,
     /// Folder with the keys of the others: STORE.key for each store, centres/CENTRE.key for each
@@ -44,11 +45,8 @@ impl RecordKeyArgs {
         log: Arc<KafkaLog>,
         own: Own<'_>,
     ) -> Result<Arc<dyn EventLog>, String> {
-        if self.record_key.is_none() && self.record_keys.is_none() {
-            return match self.record_keys_since {
-                Some(_) => Err("--record-keys-since needs --record-keys".to_owned()),
-                None => Ok(log),
-            };
+        if !self.wanted()? {
+            return Ok(log);
         }
         let own_key = self.record_key.as_deref().map(Followed::open).transpose()?;
         let folder = self.record_keys.as_deref().map(Folder::open).transpose()?;
@@ -62,9 +60,45 @@ impl RecordKeyArgs {
             centres = folder.as_ref().map_or(0, |folder| folder.names().1),
             "records have keys"
         );
-        let keys = Keys { own, own_key, folder };
+        Ok(self.signed(log, Keys { own, own_key, folder: folder.map(Arc::new) }))
+    }
+
+    /// The same for each of several stores, in their order: each signs with its own key, all look into one folder.
+    pub(crate) fn before_each(
+        &self,
+        log: &Arc<KafkaLog>,
+        stores: &[StoreId],
+    ) -> Result<Vec<Arc<dyn EventLog>>, String> {
+        let wanted = self.wanted()?;
+        let folder = self.record_keys.as_deref().map(Folder::open).transpose()?.map(Arc::new);
+        let centres = folder.as_ref().map_or(0, |folder| folder.names().1);
+        if wanted {
+            info!(signs = self.record_key.is_some(), centres, "records have keys");
+        }
+        let before = |store: &StoreId| -> Result<Arc<dyn EventLog>, String> {
+            if !wanted {
+                return Ok(Arc::<KafkaLog>::clone(log));
+            }
+            let own_key = self.record_key.as_ref().map(|keys| keys.join(format!("{store}.key")));
+            let own_key = own_key.as_deref().map(Followed::open).transpose()?;
+            let own = Owner::Store(store.to_string());
+            let keys = Keys { own, own_key, folder: folder.clone() };
+            Ok(self.signed(Arc::clone(log), keys))
+        };
+        stores.iter().map(before).collect()
+    }
+
+    fn wanted(&self) -> Result<bool, String> {
+        let wanted = self.record_key.is_some() || self.record_keys.is_some();
+        if !wanted && self.record_keys_since.is_some() {
+            return Err("--record-keys-since needs --record-keys".to_owned());
+        }
+        Ok(wanted)
+    }
+
+    fn signed(&self, log: Arc<KafkaLog>, keys: Keys) -> Arc<dyn EventLog> {
         let since = self.record_keys_since.map(Timestamp::unix_millis);
-        Ok(Arc::new(SignedLog::new(log, Arc::new(keys), since)))
+        Arc::new(SignedLog::new(log, Arc::new(keys), since))
     }
 }
 
@@ -79,7 +113,7 @@ enum Owner {
 struct Keys {
     own: Owner,
     own_key: Option<Followed>,
-    folder: Option<Folder>,
+    folder: Option<Arc<Folder>>,
 }
 
 impl RecordKeys for Keys {
@@ -301,7 +335,7 @@ mod tests {
         let keys = Keys {
             own: Owner::Centre("central".to_owned()),
             own_key: Some(Followed::open(&own).unwrap()),
-            folder: Some(Folder::open(&stores).unwrap()),
+            folder: Some(Arc::new(Folder::open(&stores).unwrap())),
         };
         assert_eq!(ids(&keys, Speaker::Store("A")), ["a-1"]);
         assert!(ids(&keys, Speaker::Store("B")).is_empty(), "nobody is believed to be B");

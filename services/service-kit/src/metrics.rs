@@ -51,14 +51,15 @@ pub struct Common {
     pub server: Counts,
     /// Messages that wait for the thread that writes.
     pub mailbox: Gauge,
-    database: PathBuf,
+    database: Option<PathBuf>,
     database_bytes: Family<FileLabel, Gauge>,
 }
 
 impl Common {
-    /// Registers everything, for a build of this version with this database.
+    /// Registers everything, for a build of this version with this database, where it has one.
     #[must_use]
-    pub fn new(version: &'static str, database: PathBuf) -> Self {
+    pub fn new(version: &'static str, database: impl Into<Option<PathBuf>>) -> Self {
+        let database = database.into();
         let mut registry = Registry::with_prefix("onhand");
         let (requests, mailbox) = (Requests::default(), Gauge::default());
         let server = Counts::default();
@@ -87,7 +88,7 @@ impl Common {
     #[must_use]
     pub fn render(&self, own: &Registry, asked: &HeaderMap) -> Response {
         let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        for (file, bytes) in sqlite::sizes(&self.database) {
+        for (file, bytes) in self.database.iter().flat_map(|path| sqlite::sizes(path)) {
             self.database_bytes.get_or_create(&FileLabel { file }).set(size(bytes));
         }
         let mut text = String::new();

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Access;
+use access::{Access, Doors};
 use axum::Router;
 use event_log::EventLog;
 use inventory_core::{Digest, StockItem};
 use service_kit::server::Listener;
 use service_kit::threads::Threads;
-use shared_events::Sku;
+use service_kit::watched::Requests;
+use shared_events::{Sku, StoreId};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::api;
+use crate::api::{self, Interface};
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::expiry::Expiry;
@@ -122,7 +123,7 @@ impl App {
 
     /// The HTTP interface, for callers in this process.
     pub fn router(&self) -> Router {
-        api::doors(self.api.clone(), &self.access).main
+        self.doors(&Interface::of_one()).main
     }
 
     /// Asks callers who they are.
@@ -145,14 +146,24 @@ impl App {
     /// # Errors
     /// When a part ends that should not: the journal failed, or the listener.
     pub async fn run(
-        self,
+        mut self,
         listener: impl Into<Listener>,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Self { opening, writer, relay, commands, expiry, outbox, api, access, admin } = self;
-        let doors = api::doors(api, &access);
-        let (handle, metrics) = (relay.writer.clone(), Arc::clone(&relay.metrics));
-        let cut = CancellationToken::new();
+        let (doors, admin) = (self.doors(&Interface::of_one()), self.admin.take());
+        let metrics = Arc::clone(&self.relay.metrics);
+        let mut working = self.start(&stop)?;
+        let served = tokio::select! {
+            served = doors.serve(listener.into(), admin, &metrics.common, stop) => served,
+            ended = working.ended() => Err(ended),
+        };
+        working.drain().await.and(served)
+    }
+
+    /// Lets the store work, without a door. `stop` ends an opening that still waits.
+    pub(crate) fn start(self, stop: &CancellationToken) -> anyhow::Result<Working> {
+        let Self { opening, writer, relay, commands, expiry, outbox, .. } = self;
+        let (handle, cut) = (relay.writer.clone(), CancellationToken::new());
         let mut threads = Threads::default();
         threads.spawn("writer", {
             let stop = stop.clone();
@@ -166,24 +177,32 @@ impl App {
             let cut = cut.clone();
             move || commands.run(&cut)
         })?;
+        Ok(Working { threads, expiry, outbox, handle, cut })
+    }
 
-        let served = tokio::select! {
-            served = doors.serve(listener.into(), admin, &metrics.common, stop) => served,
-            () = expiry.watch() => Ok(()),
-            ended = threads.ended() => Err(ended),
-        };
-        outbox.stop();
-        let deadline = cut.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(DRAIN_WITHIN).await;
-            deadline.cancel();
-        });
-        let relayed = threads.join_one("relay").await;
-        cut.cancel();
-        // Last, so that the relay's cursor is saved with what is still to be answered.
-        handle.stop().await;
-        threads.join().await.and(relayed)?;
-        served
+    /// Which store this is.
+    pub(crate) const fn store(&self) -> &StoreId {
+        &self.api.store
+    }
+
+    /// What its interface works with.
+    pub(crate) fn state(&self) -> api::State {
+        self.api.clone()
+    }
+
+    /// Its interface, guarded.
+    pub(crate) fn doors(&self, interface: &Interface) -> Doors {
+        interface.doors(self.state(), &self.access)
+    }
+
+    /// Counts its requests.
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.api.metrics.common.requests
+    }
+
+    /// What is for operators is served elsewhere.
+    pub(crate) const fn admin_apart(&mut self) {
+        self.access.admin_apart = true;
     }
 
     /// The parts that open a journal.
@@ -195,5 +214,50 @@ impl App {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.relay.writer.clone()
+    }
+}
+
+/// A store at work.
+#[derive(Debug)]
+pub(crate) struct Working {
+    threads: Threads,
+    expiry: Expiry,
+    outbox: Arc<Outbox>,
+    handle: Handle,
+    cut: CancellationToken,
+}
+
+impl Working {
+    /// Works until there are no more requests, then drains.
+    pub(crate) async fn until(mut self, served: CancellationToken) -> anyhow::Result<()> {
+        let ended = tokio::select! {
+            () = served.cancelled() => Ok(()),
+            ended = self.ended() => Err(ended),
+        };
+        self.drain().await.and(ended)
+    }
+
+    /// Waits until a part ends that should not.
+    async fn ended(&mut self) -> anyhow::Error {
+        tokio::select! {
+            never = self.expiry.watch() => match never {},
+            ended = self.threads.ended() => ended,
+        }
+    }
+
+    /// Lets journal and relay finish what they have.
+    async fn drain(self) -> anyhow::Result<()> {
+        let Self { mut threads, outbox, handle, cut, .. } = self;
+        outbox.stop();
+        let deadline = cut.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(DRAIN_WITHIN).await;
+            deadline.cancel();
+        });
+        let relayed = threads.join_one("relay").await;
+        cut.cancel();
+        // Last, so that the relay's cursor is saved with what is still to be answered.
+        handle.stop().await;
+        threads.join().await.and(relayed)
     }
 }

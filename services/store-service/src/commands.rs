@@ -30,8 +30,11 @@ const RECORDS_PER_POLL: usize = 100;
 /// How often a quiet topic lets the thread look whether it should stop.
 const POLL_FOR: Duration = Duration::from_millis(200);
 
-/// How often the broker is asked whether there is more than comes.
-const ASK_END_EVERY: Duration = Duration::from_secs(2);
+/// How often the broker is asked whether there is more than comes: seldom, for there may be hundreds of
+/// quiet stores in a process.
+const ASK_END_EVERY: Duration = Duration::from_secs(10);
+/// And how often while there is.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// The consumer of a store's commands.
 #[derive(Debug)]
@@ -158,12 +161,13 @@ impl Commands {
             polled.map_err(Halt::Broker)?;
             retry.succeeded();
             if Instant::now() >= ask_at {
-                ask_at = Instant::now() + ASK_END_EVERY;
-                let end = subscriber.end(&topic, 0);
-                if end.is_ok_and(|end| stalls.told(0, reached, end, Instant::now())) {
+                let end = subscriber.end(&topic, 0).unwrap_or(reached);
+                if stalls.told(0, reached, end, Instant::now()) {
                     let detail = "there are commands that do not come".to_owned();
                     return Err(Halt::Broker(Error::Client(detail)));
                 }
+                let rest = if end > reached { ASK_AGAIN_AFTER } else { ASK_END_EVERY };
+                ask_at = Instant::now() + rest;
             }
         }
         Ok(())

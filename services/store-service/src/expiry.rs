@@ -29,7 +29,7 @@ pub struct Expiry {
 
 impl Expiry {
     /// Watches for ever.
-    pub async fn watch(&self) {
+    pub async fn watch(&self) -> std::convert::Infallible {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             ticks.tick().await;

@@ -12,7 +12,7 @@
 //! Reading order: [`opening`] makes sure that the journal is whole before it is written, [`writer`] is the heart, [`decisions`] what it decides, [`journal`] is what it writes, [`shelf`] what everyone
 //! reads, [`outbox`] and [`relay`] carry it away, [`commands`]
 //! listens to the centre, [`expiry`] lets go of what nobody fetched, [`api`] is the
-//! door, [`app`] puts it together.
+//! door, [`app`] puts it together, [`several`] puts several behind one door.
 
 pub mod api;
 pub mod app;
@@ -27,9 +27,11 @@ pub mod opening;
 pub mod outbox;
 pub mod recovery;
 pub mod relay;
+pub mod several;
 pub mod shelf;
 pub mod standing;
 pub mod writer;
 
 pub use app::App;
 pub use config::Config;
+pub use several::Several;

@@ -46,10 +46,10 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
         Condition::Degraded("still reading what was missed; no reservations yet".to_owned())
     };
     let checks = [
-        Check { name: "read model", condition: Condition::Ok },
-        Check { name: "ledger", condition: ledger },
-        Check { name: "broker", condition: broker },
-        Check { name: "stores", condition: stores },
+        Check::new("read model", Condition::Ok),
+        Check::new("ledger", ledger),
+        Check::new("broker", broker),
+        Check::new("stores", stores),
     ];
     readiness(&checks, &query)
 }

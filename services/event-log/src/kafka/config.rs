@@ -169,6 +169,13 @@ impl KafkaConfig {
             .set("queued.max.messages.kbytes", "32768");
         config
     }
+
+    /// A consumer whose partitions have queues of their own: their bounds hold for each of hundreds.
+    pub(super) fn shared_consumer(&self) -> ClientConfig {
+        let mut config = self.consumer();
+        config.set("queued.max.messages.kbytes", "1024");
+        config
+    }
 }
 
 #[cfg(test)]

@@ -2,18 +2,17 @@
 
 mod config;
 mod publisher;
+mod rounds;
+mod shared;
 mod subscriber;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
-use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -24,6 +23,11 @@ pub use config::KafkaConfig;
 
 use crate::port::{Error, EventLog, Extent, Offset, Position, Publisher, Subscriber};
 
+use publisher::{KafkaPublisher, Producer as Sender};
+use shared::Shared;
+use subscriber::KafkaSubscriber;
+use topics::Admin;
+
 /// How long a question to the broker may take before it counts as unreachable.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long the client may take to say why it did not.
@@ -33,6 +37,7 @@ const WHY_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct KafkaLog {
     config: KafkaConfig,
+    shared: Option<Arc<Shared>>,
 }
 
 /// A topic as the broker describes it.
@@ -84,7 +89,15 @@ impl KafkaLog {
     /// Names a cluster. Connects to nothing yet.
     #[must_use]
     pub const fn new(config: KafkaConfig) -> Self {
-        Self { config }
+        Self { config, shared: None }
+    }
+
+    /// Shares clients among all who publish, read and ask through this and its clones: one producer, one
+    /// consumer, one for questions. For many stores in one process; a partition is read as well by a client
+    /// that reads no other.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { shared: Some(Arc::default()), ..self }
     }
 
     /// Describes those of the topics that exist.
@@ -92,7 +105,8 @@ impl KafkaLog {
     /// # Errors
     /// [`Error::Unreachable`].
     pub fn describe_topics(&self, topics: &[TopicSpec]) -> Result<Vec<TopicStatus>, Error> {
-        topics::describe(&self.admin()?, topics).map_err(|error| self.failed(&error))
+        let admin = self.admin()?;
+        topics::describe(&admin, topics).map_err(|error| self.failed(&admin, &error))
     }
 
     /// Deletes all topics whose names begin so, with all their records.
@@ -100,30 +114,51 @@ impl KafkaLog {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Denied`].
     pub fn delete_topics(&self, prefix: &str) -> Result<(), Error> {
-        topics::delete(&self.admin()?, prefix).map_err(|error| self.failed(&error))
+        let admin = self.admin()?;
+        topics::delete(&admin, prefix).map_err(|error| self.failed(&admin, &error))
     }
 
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
-        self.config.base().create().map_err(|error| self.translate(&error))
+    /// Who puts questions to the broker.
+    fn admin(&self) -> Result<Arc<Admin>, Error> {
+        let new = || self.config.base().create().map_err(|error| self.translate(&error));
+        match &self.shared {
+            Some(shared) => shared.admin(new),
+            None => new().map(Arc::new),
+        }
     }
 
-    fn reader(&self) -> Result<BaseConsumer, Error> {
-        self.config.consumer().create().map_err(|error| self.translate(&error))
+    /// Creates what is missing of the topics and tells what is there then.
+    fn make(&self, topics: &[TopicSpec]) -> Result<rounds::Made, Error> {
+        let admin = self.admin()?;
+        let failed = |error| self.failed(&admin, &error);
+        let found = topics::partition_counts(&admin).map_err(failed)?;
+        let missing: Vec<_> =
+            topics.iter().filter(|topic| !found.contains_key(&topic.name)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(rounds::Made { found, trouble: None });
+        }
+        let trouble = topics::create(&admin, &missing).map_err(failed).err();
+        // Whoever was faster may have created one with another number of partitions.
+        let found = topics::partition_counts(&admin).map_err(failed)?;
+        Ok(rounds::Made { found, trouble })
     }
 
     /// What a question to the broker failed by, with what is behind it.
-    fn failed(&self, error: &KafkaError) -> Error {
-        self.explained(self.translate(error))
+    fn failed(&self, asked: &Arc<Admin>, error: &KafkaError) -> Error {
+        self.explained(asked, self.translate(error))
     }
 
-    fn explained(&self, error: Error) -> Error {
-        match error {
-            Error::Unreachable { brokers, detail } => {
-                let why = self.why().map_or_else(String::new, |why| format!(": {why}"));
-                Error::Unreachable { brokers, detail: format!("{detail}{why}") }
+    fn explained(&self, asked: &Arc<Admin>, error: Error) -> Error {
+        let Error::Unreachable { brokers, detail } = error else { return error };
+        let why = match &self.shared {
+            Some(shared) => {
+                shared.left(asked);
+                shared.why(|| self.why())
             }
-            error => error,
-        }
+            None => self.why(),
+        };
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        Error::Unreachable { brokers, detail: format!("{detail}{why}") }
     }
 
     /// Why no connection comes about. Of all clients a producer alone tells that in words.
@@ -151,56 +186,47 @@ impl KafkaLog {
 
 impl EventLog for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<(), Error> {
-        let admin = self.admin()?;
-        let failed = |error| self.failed(&error);
-        let mut found = topics::partition_counts(&admin).map_err(failed)?;
-        let missing: Vec<_> =
-            topics.iter().filter(|topic| !found.contains_key(&topic.name)).cloned().collect();
-        if !missing.is_empty() {
-            topics::create(&admin, &missing).map_err(failed)?;
-            // Whoever was faster may have created one with another number of partitions.
-            found = topics::partition_counts(&admin).map_err(failed)?;
-        }
-        for topic in topics {
-            match found.get(&topic.name) {
-                Some(&partitions) if partitions != topic.partitions => {
-                    return Err(Error::WrongPartitions {
-                        topic: topic.name.clone(),
-                        found: partitions,
-                        expected: topic.partitions,
-                    });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let made = match &self.shared {
+            Some(shared) => shared.topics.together(topics, |all| self.make(all)),
+            None => self.make(topics),
+        };
+        made?.check(topics)
     }
 
     fn extents(&self, topic: &TopicSpec) -> Result<Vec<Extent>, Error> {
-        let reader = self.reader()?;
+        let admin = self.admin()?;
         (0..topic.partitions)
             .map(|partition| {
-                let (low, high) = reader
-                    .fetch_watermarks(&topic.name, partition, ANSWER_WITHIN)
-                    .map_err(|error| self.failed(&error))?;
+                let asked = topics::watermarks(&admin, &topic.name, partition);
+                let (low, high) = asked.map_err(|error| self.failed(&admin, &error))?;
                 Ok(Extent { low: Offset(low), high: Offset(high) })
             })
             .collect()
     }
 
     fn cluster_id(&self) -> Result<String, Error> {
-        self.admin()?.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| {
+        let admin = self.admin()?;
+        admin.inner().fetch_cluster_id(ANSWER_WITHIN).ok_or_else(|| {
             let (brokers, detail) = (self.config.brokers.clone(), "no cluster id".to_owned());
-            self.explained(Error::Unreachable { brokers, detail })
+            self.explained(&admin, Error::Unreachable { brokers, detail })
         })
     }
 
     fn publisher(&self) -> Result<Box<dyn Publisher>, Error> {
-        Ok(Box::new(publisher::KafkaPublisher::new(&self.config)?))
+        let new = || Sender::new(&self.config);
+        let producer = match &self.shared {
+            Some(shared) => shared.producer(new)?,
+            None => Arc::new(new()?),
+        };
+        Ok(Box::new(KafkaPublisher { brokers: self.config.brokers.clone(), producer }))
     }
 
     fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
-        Ok(Box::new(subscriber::KafkaSubscriber::new(&self.config, positions)?))
+        match (&self.shared, positions) {
+            (Some(shared), [position]) => Ok(Box::new(shared.subscriber(self.clone(), position)?)),
+            // Who reads several partitions reads a lot, and not for long: a store its lost events.
+            _ => Ok(Box::new(KafkaSubscriber::new(&self.config, positions)?)),
+        }
     }
 }
 

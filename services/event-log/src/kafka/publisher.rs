@@ -1,12 +1,12 @@
 //! Ordered publishing with an exact account of what was acknowledged.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -15,27 +15,54 @@ use crate::port::{Error, Publication, Published, Publisher};
 
 /// How often a wait for acknowledgements looks whether it was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(50);
+/// First rest while the client's queue is full; it doubles up to [`CANCEL_CHECK`].
+const QUEUE_FULL_REST: Duration = Duration::from_millis(1);
 
-pub(super) struct KafkaPublisher {
-    brokers: String,
-    // Not `BaseProducer`: its `poll` runs to its deadline even when a report has come.
-    producer: ThreadedProducer<Reports>,
+/// A client that publishes, for one publisher or for many: each account is its own.
+// Not `BaseProducer`: its `poll` runs to its deadline even when a report has come.
+pub(super) struct Producer(ThreadedProducer<Reports>);
+
+impl Producer {
+    pub(super) fn new(config: &KafkaConfig) -> Result<Self, Error> {
+        let producer = config.producer().create_with_context(Reports);
+        producer.map(Self).map_err(|error| translate(&config.brokers, &error))
+    }
+
+    /// Whether it publishes nothing any more, for nobody.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.client().fatal_error().is_some()
+    }
 }
 
-/// Delivery reports of the current batch, filled by librdkafka's event thread.
+/// Publishes in order, with a producer that may be others' as well.
+pub(super) struct KafkaPublisher {
+    pub(super) brokers: String,
+    pub(super) producer: Arc<Producer>,
+}
+
+/// Takes delivery reports, on librdkafka's event thread, to the batch they are about.
+struct Reports;
+
+/// The records of one call, until the last of them is reported or nobody waits any more.
 #[derive(Default)]
-struct Reports {
-    batch: Mutex<Batch>,
+struct Batch {
+    account: Mutex<Account>,
     arrived: Condvar,
 }
 
 #[derive(Default)]
-struct Batch {
+struct Account {
     /// One slot a record, by its place in the batch.
     done: Vec<bool>,
     /// Records acknowledged from the front without a hole.
     prefix: usize,
     failure: Option<KafkaError>,
+}
+
+/// Which record a report is about.
+struct Place {
+    batch: Arc<Batch>,
+    index: usize,
 }
 
 impl ClientContext for Reports {
@@ -46,111 +73,111 @@ impl ClientContext for Reports {
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
+    type DeliveryOpaque = Box<Place>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
-        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        match result {
-            Ok(_) => {
-                if let Some(slot) = batch.done.get_mut(index) {
-                    *slot = true;
-                }
-                while batch.done.get(batch.prefix) == Some(&true) {
-                    batch.prefix += 1;
-                }
-            }
-            Err((error, _)) => {
-                batch.failure.get_or_insert_with(|| error.clone());
-            }
-        }
-        if batch.failure.is_some() || batch.prefix == batch.done.len() {
-            self.arrived.notify_one();
-        }
+    fn delivery(&self, result: &DeliveryResult<'_>, place: Box<Place>) {
+        place.batch.report(place.index, result.as_ref().err().map(|(error, _)| error));
     }
 }
 
-impl KafkaPublisher {
-    pub(super) fn new(config: &KafkaConfig) -> Result<Self, Error> {
-        let producer = config
-            .producer()
-            .create_with_context(Reports::default())
-            .map_err(|error| translate(&config.brokers, &error))?;
-        Ok(Self { brokers: config.brokers.clone(), producer })
+impl Batch {
+    fn of(records: usize) -> Arc<Self> {
+        let account = Account { done: vec![false; records], ..Account::default() };
+        Arc::new(Self { account: Mutex::new(account), arrived: Condvar::new() })
     }
 
-    fn reports(&self) -> &Reports {
-        self.producer.client().context()
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands one record to librdkafka, waiting while its queue is full.
-    fn enqueue(
-        &self,
-        index: usize,
-        publication: &Publication,
-        cancel: &CancellationToken,
-    ) -> Result<(), Error> {
-        let record = &publication.record;
-        loop {
-            let mut outgoing = BaseRecord::with_opaque_to(&publication.topic, index)
-                .key(record.key.as_slice())
-                .headers(headers(&record.headers));
-            if let Some(value) = &record.value {
-                outgoing = outgoing.payload(value.as_slice());
-            }
-            match self.producer.send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                    if cancel.is_cancelled() {
-                        return Err(Error::Cancelled);
-                    }
-                    std::thread::sleep(Duration::from_millis(1));
+    fn report(&self, index: usize, failure: Option<&KafkaError>) {
+        let mut account = self.account();
+        match failure {
+            None => {
+                if let Some(slot) = account.done.get_mut(index) {
+                    *slot = true;
                 }
-                Err((error, _)) => return Err(translate(&self.brokers, &error)),
+                while account.done.get(account.prefix) == Some(&true) {
+                    account.prefix += 1;
+                }
             }
+            Some(error) => {
+                account.failure.get_or_insert_with(|| error.clone());
+            }
+        }
+        if account.failure.is_some() || account.prefix == account.done.len() {
+            self.arrived.notify_one();
         }
     }
 
-    fn wait(&self, cancel: &CancellationToken) -> Published {
-        let reports = self.reports();
-        let mut batch = reports.batch.lock().unwrap_or_else(PoisonError::into_inner);
+    fn wait(&self, brokers: &str, cancel: &CancellationToken) -> Published {
+        let mut account = self.account();
         loop {
-            if batch.prefix == batch.done.len() {
-                return Published { acknowledged: batch.prefix, error: None };
+            if account.prefix == account.done.len() {
+                return Published { acknowledged: account.prefix, error: None };
             }
-            let error = match &batch.failure {
-                Some(failure) => Some(translate(&self.brokers, failure)),
+            let error = match &account.failure {
+                Some(failure) => Some(translate(brokers, failure)),
                 None => cancel.is_cancelled().then_some(Error::Cancelled),
             };
             if error.is_some() {
-                return Published { acknowledged: batch.prefix, error };
+                return Published { acknowledged: account.prefix, error };
             }
-            batch = reports
+            account = self
                 .arrived
-                .wait_timeout(batch, CANCEL_CHECK)
+                .wait_timeout(account, CANCEL_CHECK)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
     }
 }
 
+impl KafkaPublisher {
+    /// Hands one record to librdkafka, waiting while its queue is full.
+    fn enqueue(
+        &self,
+        batch: &Arc<Batch>,
+        index: usize,
+        publication: &Publication,
+        cancel: &CancellationToken,
+    ) -> Result<(), Error> {
+        let record = &publication.record;
+        let mut rest = QUEUE_FULL_REST;
+        loop {
+            let place = Box::new(Place { batch: Arc::clone(batch), index });
+            let mut outgoing = BaseRecord::with_opaque_to(&publication.topic, place)
+                .key(record.key.as_slice())
+                .headers(headers(&record.headers));
+            if let Some(value) = &record.value {
+                outgoing = outgoing.payload(value.as_slice());
+            }
+            match self.producer.0.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    if cancel.is_cancelled() {
+                        return Err(Error::Cancelled);
+                    }
+                    std::thread::sleep(rest);
+                    rest = (rest * 2).min(CANCEL_CHECK);
+                }
+                Err((error, _)) => return Err(translate(&self.brokers, &error)),
+            }
+        }
+    }
+}
+
 impl Publisher for KafkaPublisher {
     fn publish(&mut self, records: &[Publication], cancel: &CancellationToken) -> Published {
-        *self.reports().batch.lock().unwrap_or_else(PoisonError::into_inner) =
-            Batch { done: vec![false; records.len()], ..Batch::default() };
+        let batch = Batch::of(records.len());
         for (index, publication) in records.iter().enumerate() {
-            if let Err(error) = self.enqueue(index, publication, cancel) {
+            if let Err(error) = self.enqueue(&batch, index, publication, cancel) {
                 // What is on its way goes on; only what comes from here on was not sent.
-                self.reports()
-                    .batch
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .done
-                    .truncate(index);
-                let published = self.wait(cancel);
+                batch.account().done.truncate(index);
+                let published = batch.wait(&self.brokers, cancel);
                 return Published { error: published.error.or(Some(error)), ..published };
             }
         }
-        self.wait(cancel)
+        batch.wait(&self.brokers, cancel)
     }
 }
 

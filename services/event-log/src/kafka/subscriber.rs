@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset as KafkaOffset, Timestamp, TopicPartitionList};
 use shared_events::wire::IncomingRecord;
@@ -14,7 +14,7 @@ use super::{KafkaConfig, translate};
 use crate::port::{Error, Offset, Position, Received, Subscriber};
 
 /// How long the end of a partition is waited for.
-const END_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const END_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) struct KafkaSubscriber {
     brokers: String,
@@ -25,18 +25,18 @@ impl KafkaSubscriber {
     pub(super) fn new(config: &KafkaConfig, positions: &[Position]) -> Result<Self, Error> {
         let failed = |error: KafkaError| translate(&config.brokers, &error);
         let consumer: BaseConsumer = config.consumer().create().map_err(failed)?;
-        let mut list = TopicPartitionList::new();
-        for position in positions {
-            list.add_partition_offset(
-                &position.topic,
-                position.partition,
-                KafkaOffset::Offset(position.next.0),
-            )
-            .map_err(failed)?;
-        }
-        consumer.assign(&list).map_err(failed)?;
+        consumer.assign(&list(positions).map_err(failed)?).map_err(failed)?;
         Ok(Self { brokers: config.brokers.clone(), consumer })
     }
+}
+
+/// Positions as the client takes them.
+pub(super) fn list(positions: &[Position]) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for Position { topic, partition, next } in positions {
+        list.add_partition_offset(topic, *partition, KafkaOffset::Offset(next.0))?;
+    }
+    Ok(list)
 }
 
 impl Subscriber for KafkaSubscriber {
@@ -46,30 +46,8 @@ impl Subscriber for KafkaSubscriber {
         timeout: Duration,
         receive: &mut dyn FnMut(Received<'_>),
     ) -> Result<usize, Error> {
-        let mut count = 0;
-        let mut wait = timeout;
-        while count < max_records {
-            match self.consumer.poll(wait) {
-                None => break,
-                Some(Ok(message)) => {
-                    deliver(&message, receive);
-                    count += 1;
-                }
-                // A batch that does not match its checksum: the client goes on behind it. Its records
-                // are missed and asked for, where stopping here would stop the partition for ever.
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage))) => {
-                    warn!("the broker holds a corrupt batch; its records are skipped");
-                }
-                // An error must not hide the records that came before it.
-                Some(Err(error)) if is_transient(&error) => {
-                    debug!(%error, "the broker is away; the client reconnects by itself");
-                    break;
-                }
-                Some(Err(error)) => return Err(translate(&self.brokers, &error)),
-            }
-            wait = Duration::ZERO;
-        }
-        Ok(count)
+        let taken = take(|wait| self.consumer.poll(wait), max_records, timeout, receive);
+        taken.map_err(|error| translate(&self.brokers, &error))
     }
 
     fn end(&mut self, topic: &str, partition: i32) -> Result<Offset, Error> {
@@ -77,6 +55,39 @@ impl Subscriber for KafkaSubscriber {
         let (_, high) = asked.map_err(|error| translate(&self.brokers, &error))?;
         Ok(Offset(high))
     }
+}
+
+/// Takes what is there from a client's queue, waiting for the first.
+pub(super) fn take<'a>(
+    next: impl Fn(Duration) -> Option<KafkaResult<BorrowedMessage<'a>>>,
+    max_records: usize,
+    timeout: Duration,
+    receive: &mut dyn FnMut(Received<'_>),
+) -> KafkaResult<usize> {
+    let mut count = 0;
+    let mut wait = timeout;
+    while count < max_records {
+        match next(wait) {
+            None => break,
+            Some(Ok(message)) => {
+                deliver(&message, receive);
+                count += 1;
+            }
+            // A batch that does not match its checksum: the client goes on behind it. Its records
+            // are missed and asked for, where stopping here would stop the partition for ever.
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage))) => {
+                warn!("the broker holds a corrupt batch; its records are skipped");
+            }
+            // An error must not hide the records that came before it.
+            Some(Err(error)) if is_transient(&error) => {
+                debug!(%error, "the broker is away; the client reconnects by itself");
+                break;
+            }
+            Some(Err(error)) => return Err(error),
+        }
+        wait = Duration::ZERO;
+    }
+    Ok(count)
 }
 
 fn deliver(message: &BorrowedMessage<'_>, receive: &mut dyn FnMut(Received<'_>)) {

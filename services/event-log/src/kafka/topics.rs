@@ -1,7 +1,7 @@
 //! Creating and describing topics.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -12,10 +12,13 @@ use shared_events::topic::TopicSpec;
 
 use super::{ANSWER_WITHIN, TopicStatus};
 
-type Admin = AdminClient<DefaultClientContext>;
+pub(super) type Admin = AdminClient<DefaultClientContext>;
 
 /// The broker's own default, as set by whoever runs it.
 const DEFAULT_REPLICATION: TopicReplication<'_> = TopicReplication::Fixed(-1);
+
+/// Rest before a broker that is not ready yet is asked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Partition count of every topic whose partitions all have a leader.
 pub(super) fn partition_counts(admin: &Admin) -> KafkaResult<BTreeMap<String, i32>> {
@@ -29,6 +32,20 @@ pub(super) fn partition_counts(admin: &Admin) -> KafkaResult<BTreeMap<String, i3
             (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX))
         })
         .collect())
+}
+
+/// Where a partition begins and ends. One that was just made has a leader before that one leads it.
+pub(super) fn watermarks(admin: &Admin, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    loop {
+        let asked = admin.inner().fetch_watermarks(topic, partition, ANSWER_WITHIN);
+        let code = asked.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let not_yet = code == Some(RDKafkaErrorCode::NotLeaderForPartition);
+        if !not_yet || Instant::now() > deadline {
+            return asked;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// Creates topics and waits until they can be used. One that exists by now is no error: another
@@ -89,7 +106,7 @@ fn wait_until_visible(admin: &Admin, topics: &[TopicSpec]) -> KafkaResult<()> {
         if Instant::now() > deadline {
             return Err(KafkaError::AdminOp(RDKafkaErrorCode::RequestTimedOut));
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 

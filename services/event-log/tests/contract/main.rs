@@ -1,7 +1,9 @@
-//! One suite of promises, held by every adapter: memory, calm and nasty, the mock broker, a real Kafka.
+//! One suite of promises, held by every adapter: memory, calm and nasty, the mock broker, a real Kafka;
+//! each of the last two with clients of one's own and with shared ones.
 //!
 //! A promise is a function over an [`Adapter`]; `promises!` makes a test of it for each adapter, and
-//! for the nasty memory one run for each seed. What only a network can do stands in [`network`].
+//! for the nasty memory one run for each seed. What only a network can do stands in [`network`], what
+//! sharing may not do in [`shared`].
 
 #[cfg(test)]
 mod network;
@@ -13,6 +15,8 @@ mod publishing;
 mod raw;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod shared;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
@@ -38,8 +42,16 @@ macro_rules! promises {
         mod mock_broker {
             $($(#[test] fn $promise() { crate::$file::$promise(crate::support::Adapter::MockBroker); })+)+
         }
+        mod shared_mock_broker {
+            $($(#[test] fn $promise() {
+                crate::$file::$promise(crate::support::Adapter::SharedMockBroker);
+            })+)+
+        }
         mod kafka {
             $($(#[test] fn $promise() { crate::$file::$promise(crate::support::Adapter::Kafka); })+)+
+        }
+        mod shared_kafka {
+            $($(#[test] fn $promise() { crate::$file::$promise(crate::support::Adapter::SharedKafka); })+)+
         }
     };
 }

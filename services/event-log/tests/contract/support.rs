@@ -26,7 +26,11 @@ pub(crate) enum Adapter {
     },
     /// Cannot create topics later, nor delete records.
     MockBroker,
+    /// With clients that all share.
+    SharedMockBroker,
     Kafka,
+    /// With clients that all share.
+    SharedKafka,
 }
 
 /// An adapter with topics of its own.
@@ -61,15 +65,27 @@ impl Adapter {
                 let chaos = Chaos { seed, duplicate: 20, lose_ack: 10, redeliver: 20, delay: 20 };
                 Box::new(memory.insert(MemoryLog::with_chaos(chaos)).clone())
             }
-            Self::MockBroker => {
+            Self::MockBroker | Self::SharedMockBroker => {
                 let started = broker.insert(MockBroker::start(&topics).unwrap());
-                Box::new(KafkaLog::new(config.insert(started.config().clone()).clone()))
+                self.client(config.insert(started.config().clone()).clone())
             }
-            Self::Kafka => {
-                Box::new(KafkaLog::new(config.insert(KafkaConfig::new(kafka())).clone()))
+            Self::Kafka | Self::SharedKafka => {
+                self.client(config.insert(KafkaConfig::new(kafka())).clone())
             }
         };
         Bench { adapter: self, topics, memory, config, log, _broker: broker }
+    }
+}
+
+impl Adapter {
+    fn client(self, config: KafkaConfig) -> Box<dyn EventLog> {
+        let log = KafkaLog::new(config);
+        let shares = matches!(self, Self::SharedMockBroker | Self::SharedKafka);
+        Box::new(if shares { log.shared() } else { log })
+    }
+
+    pub(crate) const fn is_mock_broker(self) -> bool {
+        matches!(self, Self::MockBroker | Self::SharedMockBroker)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backup;
 mod recover;
+mod several;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,17 +21,24 @@ use crate::cli::{self, Broker};
 use crate::listen::Serving;
 use crate::record_keys::{Own, RecordKeyArgs};
 
-/// Run one store's service. It sells with or without the broker; what it writes is published when
-/// the line is there.
+/// Run one store's service, or several in one process. It sells with or without the broker; what it
+/// writes is published when the line is there.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "Example: onhand store --store-id A --kafka 127.0.0.1:9092 --data-dir data/A"
 )]
 pub(crate) struct Args {
-    /// Which store this is: 1 to 32 characters of A-Z a-z 0-9 . _ -
-    #[arg(long, env = "ONHAND_STORE_ID", value_name = "ID")]
-    pub(crate) store_id: StoreId,
-    /// Folder of its journal; made when new.
+    /// Which store this is: 1 to 32 characters of A-Z a-z 0-9 . _ - Of several, each is served beneath
+    /// /stores/ID.
+    #[arg(
+        long,
+        env = "ONHAND_STORE_ID",
+        value_name = "ID,…",
+        value_delimiter = ',',
+        required = true
+    )]
+    store_id: Vec<StoreId>,
+    /// Folder of its journal; made when new. Of several stores, each has DIR/ID.
     #[arg(long, env = "ONHAND_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
     /// Where to listen.
@@ -168,22 +176,38 @@ pub(crate) async fn run(command: Command, stop: CancellationToken) -> anyhow::Re
     }
 }
 
+impl Args {
+    /// The store this is, where it is one.
+    pub(crate) fn only_store(&self) -> Option<&StoreId> {
+        match self.store_id.as_slice() {
+            [store] => Some(store),
+            _ => None,
+        }
+    }
+
+    fn config(&self, store: &StoreId, data_dir: PathBuf) -> Config {
+        Config {
+            store: store.clone(),
+            data_dir,
+            topics: self.broker.topics(),
+            location: self.location,
+            witness_wait: Duration::from_millis(self.witness.witness_wait_ms),
+            unwitnessed: self.witness.unwitnessed.into(),
+            heartbeat_every: Duration::from_millis(self.heartbeat_ms),
+            release_grace: Duration::from_millis(self.release_grace_ms),
+        }
+    }
+}
+
 async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let config = Config {
-        store: args.store_id,
-        data_dir: args.data_dir.clone(),
-        topics: args.broker.topics(),
-        location: args.location,
-        witness_wait: Duration::from_millis(args.witness.witness_wait_ms),
-        unwitnessed: args.witness.unwitnessed.into(),
-        heartbeat_every: Duration::from_millis(args.heartbeat_ms),
-        release_grace: Duration::from_millis(args.release_grace_ms),
-    };
-    let store = config.store.clone();
     if let Err(wrong) = args.access.check(args.listen) {
         return Ok(cli::makes_no_sense(&wrong, "store"));
     }
-    let own = Own::Store(store.as_str());
+    let Some(store) = args.only_store() else {
+        return several::serve(args, stop).await;
+    };
+    let config = args.config(store, args.data_dir.clone());
+    let (store, own) = (store.clone(), Own::Store(store.as_str()));
     let log = match args.broker.log().and_then(|log| args.record_keys.before(log, own)) {
         Ok(log) => log,
         Err(wrong) => return Ok(cli::makes_no_sense(&wrong, "store")),

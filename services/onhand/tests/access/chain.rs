@@ -49,6 +49,15 @@ impl Answer {
 
 impl Chain {
     pub(crate) async fn open() -> Self {
+        Self::open_as(false).await
+    }
+
+    /// With both stores behind one listener.
+    pub(crate) async fn open_with_stores_together() -> Self {
+        Self::open_as(true).await
+    }
+
+    async fn open_as(together: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("tokens.key");
         let line = service_kit::key_file::new_line(&"k1".parse().unwrap()).unwrap();
@@ -62,8 +71,12 @@ impl Chain {
             centre_served: None,
             client: Client::new(),
         };
-        chain.open_store("B").await;
-        chain.store = chain.open_store("A").await;
+        if together {
+            chain.store = format!("{}/stores/A", chain.open_together(&["A", "B"]).await);
+        } else {
+            chain.open_store("B").await;
+            chain.store = chain.open_store("A").await;
+        }
         chain.open_centre().await;
         let admin = chain.token(&[Scope::StockRead, Scope::StockWrite], None);
         for sku in ["MUG", "CUP"] {
@@ -81,8 +94,8 @@ impl Chain {
         Access { tokens: Some(Arc::new(tokens)), ..Access::default() }
     }
 
-    async fn open_store(&self, id: &str) -> String {
-        let config = store_service::Config {
+    fn store_config(&self, id: &str) -> store_service::Config {
+        store_service::Config {
             store: id.parse().unwrap(),
             data_dir: self.folder.path().join(id),
             topics: Topics::new("", 3),
@@ -91,11 +104,25 @@ impl Chain {
             witness_wait: Duration::ZERO,
             unwitnessed: Unwitnessed::Serve,
             release_grace: Duration::from_secs(120),
-        };
+        }
+    }
+
+    async fn open_store(&self, id: &str) -> String {
+        let config = self.store_config(id);
         let app = store_service::App::build(config, Arc::clone(&self.log)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(app.guarded(self.access()).run(listener, CancellationToken::new()));
+        url
+    }
+
+    async fn open_together(&self, ids: &[&str]) -> String {
+        let stores = ids.iter().map(|id| (self.store_config(id), Arc::clone(&self.log)));
+        let stores = store_service::Several::build(stores.collect()).unwrap();
+        let stores = stores.guarded(self.access(), |_store, access| Ok(access.clone())).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(stores.run(listener, CancellationToken::new()));
         url
     }
 

@@ -195,6 +195,20 @@ async fn every_route_of_a_store_lets_in_whom_the_table_says_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_store_beneath_its_name_lets_in_the_same_as_one_that_is_alone() {
+    let chain = Chain::open_with_stores_together().await;
+    let base = chain.store.clone();
+    assert!(base.ends_with("/stores/A"));
+    assert_eq!(described(&chain, &base).await, written(&[&STORE, &STORE_ADMIN]));
+    assert_every_cell(&chain, &base, &STORE).await;
+    assert_every_cell(&chain, &base, &STORE_ADMIN).await;
+    let of_a = chain.token(&[StockRead], Some(&["A"]));
+    let other = base.replace("/stores/A", "/stores/B");
+    let sync = chain.ask(&other, Method::GET, "/api/sync", Some(&of_a), None).await;
+    assert_eq!(sync.status, 403, "a token of A at B's prefix");
+}
+
+#[tokio::test]
 async fn every_route_of_the_centre_lets_in_whom_the_table_says_and_nobody_else() {
     let chain = Chain::open().await;
     let base = chain.centre.clone();

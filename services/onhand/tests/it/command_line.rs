@@ -26,6 +26,7 @@ fn a_bad_configuration_is_one_line_and_exit_64() {
     refused(&["store"], "--store-id");
     let store = ["store", "--kafka", "localhost:9092", "--data-dir", "x"];
     refused(&[&store[..], &["--store-id", "A/B"]].concat(), "a store id is 1 to 32 characters");
+    refused(&[&store[..], &["--store-id", "A,,B"]].concat(), "a store id is 1 to 32 characters");
     refused(
         &[&store[..], &["--store-id", "A", "--listen", "8081"]].concat(),
         "an address and a port",

@@ -25,6 +25,8 @@ mod reservations;
 #[cfg(test)]
 mod sagas;
 #[cfg(test)]
+mod several;
+#[cfg(test)]
 mod storefront;
 #[cfg(test)]
 mod telemetry;

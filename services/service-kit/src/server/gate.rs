@@ -14,6 +14,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
+use super::beneath;
 use super::connections::Connection;
 use super::counts::Reason;
 use super::limits::{MAX_HEADER_BYTES, MAX_URL_BYTES};
@@ -64,7 +65,9 @@ impl Gate {
     }
 
     fn admit(&self, head: &request::Parts, empty: bool) -> Result<Permit, Reason> {
-        let class = Class::of(&head.method, head.uri.path());
+        // A probe is one wherever its service is.
+        let path = beneath::own(head.uri.path());
+        let class = Class::of(&head.method, path);
         let url = head.uri.path_and_query().map_or(0, |url| url.as_str().len());
         if url > MAX_URL_BYTES {
             return Err(Reason::Url);
@@ -73,7 +76,7 @@ impl Gate {
         if headers.sum::<usize>() > MAX_HEADER_BYTES {
             return Err(Reason::Headers);
         }
-        let health = matches!(head.uri.path(), "/livez" | "/readyz");
+        let health = matches!(path, "/livez" | "/readyz");
         if self.certificates && self.identity.is_none() && !health {
             return Err(Reason::Certificate);
         }

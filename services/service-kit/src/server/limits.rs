@@ -64,20 +64,27 @@ impl Default for Limits {
 const OTHER_FILES: u64 = 256;
 
 impl Limits {
-    /// With no more connections than the process may have files. Asks the system first for all it gives.
+    /// With no more connections than the process may have files, beside so many more than usual.
     #[must_use]
-    pub fn within_files(mut self) -> Self {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-
-        let mut files = getrlimit(Resource::Nofile);
-        let asked = rustix::process::Rlimit { current: files.maximum, maximum: files.maximum };
-        if setrlimit(Resource::Nofile, asked).is_ok() {
-            files = asked;
-        }
-        if let Some(files) = files.current {
+    pub fn within_files(mut self, others: u64) -> Self {
+        if let Some(files) = most_files().map(|files| files.saturating_sub(others)) {
             let left = files.saturating_sub(OTHER_FILES).max(files / 2).max(1);
             self.connections = self.connections.min(usize::try_from(left).unwrap_or(usize::MAX));
         }
         self
     }
+}
+
+/// How many files the process may have open, `None` without a bound. Asks the system first for all it
+/// gives.
+#[must_use]
+pub fn most_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let mut files = getrlimit(Resource::Nofile);
+    let asked = Rlimit { current: files.maximum, maximum: files.maximum };
+    if setrlimit(Resource::Nofile, asked).is_ok() {
+        files = asked;
+    }
+    files.current
 }

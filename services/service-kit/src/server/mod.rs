@@ -8,6 +8,7 @@
 //! `limits` has every bound, `counts` what is told of them. The router and its layers know nothing of
 //! connections, so that tests can call it without any.
 
+pub mod beneath;
 mod connections;
 mod counts;
 mod gate;
@@ -36,7 +37,7 @@ use crate::metrics::Common;
 pub use counts::{Counts, Reason};
 pub use limits::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUESTS, Limits, MAX_BODIES_BYTES, MAX_HEADER_BYTES,
-    MAX_HEADERS, MAX_URL_BYTES,
+    MAX_HEADERS, MAX_URL_BYTES, most_files,
 };
 pub use tls::{ClientIdentity, Tls, TlsFiles};
 
@@ -107,11 +108,23 @@ pub async fn serve(
     common: &Common,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    serve_bounded(listener, bounded(router, &common.requests), common.server.clone(), stop).await
+}
+
+/// The same for a router that has its bounds already.
+///
+/// # Errors
+/// None today: what fails is one connection.
+pub async fn serve_bounded(
+    listener: Listener,
+    router: Router,
+    counts: Counts,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let Listener { listener, tls, limits } = listener;
-    let counts = common.server.clone();
     let connections = Connections::new(limits, counts.clone());
     let server = Arc::new(Server {
-        router: bounded(router, &common.requests),
+        router,
         load: Load::new(&limits, counts.clone()),
         tls,
         counts,

@@ -6,6 +6,7 @@ mod commands;
 mod operations;
 mod query;
 mod reservations;
+pub(crate) mod root;
 mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,9 +16,10 @@ use axum::Router;
 use service_kit::{ErrorCode, Problem, described, trace};
 use shared_events::StoreId;
 use utoipa::OpenApi;
+use utoipa::openapi::Server;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::journal::Reader;
 use crate::metrics::Metrics;
@@ -52,36 +54,63 @@ struct Description;
 
 /// The interface with its description and docs page, as it is where nobody is asked who they are.
 pub fn router(state: State) -> Router {
-    doors(state, &Access::default()).main
+    Interface::of_one().doors(state, &Access::default()).main
 }
 
-/// The interface with its description and docs page, guarded.
-///
-/// # Panics
-/// When an operation does not declare who may use it, whatever `access` says.
-pub(crate) fn doors(state: State, access: &Access) -> Doors {
-    let home = state.store.clone();
-    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(commands::replace))
-        .routes(routes!(commands::adjust))
-        .routes(routes!(batch::batch))
-        .routes(routes!(query::item))
-        .routes(routes!(query::items))
-        .routes(routes!(query::events))
-        .routes(routes!(reservations::reservations))
-        .routes(routes!(reservations::reservation))
-        .routes(routes!(reservations::fulfil))
-        .routes(routes!(reservations::refuse))
-        .routes(routes!(sync::status, sync::replay))
-        .routes(routes!(operations::livez))
-        .routes(routes!(operations::readyz))
-        .routes(routes!(operations::metrics))
-        .with_state(state)
-        .split_for_parts();
-    described::complete(&mut description);
-    let rules = Rules::declared(&mut description).expect("every operation says who may use it");
-    let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", description);
-    access.guard(router.merge(docs), rules, Some(&home))
+/// The interface before it is that of a store: routes, who may use them, description and docs page. Made
+/// once, however many stores there are.
+pub(crate) struct Interface {
+    routes: Router<State>,
+    rules: Rules,
+    docs: Router,
+}
+
+impl Interface {
+    /// That of a store which is alone.
+    pub(crate) fn of_one() -> Self {
+        Self::new(None)
+    }
+
+    /// That of stores which are each beneath a name.
+    pub(crate) fn of_several() -> Self {
+        // Seen from where the description is.
+        Self::new(Some(vec![Server::new("..")]))
+    }
+
+    /// # Panics
+    /// When an operation does not declare who may use it, whatever access is given.
+    fn new(servers: Option<Vec<Server>>) -> Self {
+        let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
+            .routes(routes!(commands::replace))
+            .routes(routes!(commands::adjust))
+            .routes(routes!(batch::batch))
+            .routes(routes!(query::item))
+            .routes(routes!(query::items))
+            .routes(routes!(query::events))
+            .routes(routes!(reservations::reservations))
+            .routes(routes!(reservations::reservation))
+            .routes(routes!(reservations::fulfil))
+            .routes(routes!(reservations::refuse))
+            .routes(routes!(sync::status, sync::replay))
+            .routes(routes!(operations::livez))
+            .routes(routes!(operations::readyz))
+            .routes(routes!(operations::metrics))
+            .split_for_parts();
+        described::complete(&mut description);
+        let rules = Rules::declared(&mut description).expect("every operation says who may use it");
+        description.servers = servers;
+        // As the page sees it, wherever that is.
+        let page = Config::new(["../openapi.json"]);
+        let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", description).config(page);
+        Self { routes, rules, docs: docs.into() }
+    }
+
+    /// That of one store, guarded.
+    pub(crate) fn doors(&self, state: State, access: &Access) -> Doors {
+        let home = state.store.clone();
+        let router = self.routes.clone().with_state(state).merge(self.docs.clone());
+        access.guard(router, self.rules.clone(), Some(&home))
+    }
 }
 
 /// Reads the journal beside its writer, off the threads that serve requests.

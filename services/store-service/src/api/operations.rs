@@ -38,6 +38,11 @@ pub(super) async fn readyz(
     Ctx(state): Ctx<State>,
     Query(query): Query<ReadyQuery>,
 ) -> Result<Response, Problem> {
+    Ok(readiness(&checks(&state).await?, &query))
+}
+
+/// How the parts of a store are.
+pub(super) async fn checks(state: &State) -> Result<[Check; 3], Problem> {
     let silence = state.outbox.silence();
     let trouble = state.outbox.trouble().or_else(|| {
         let slow = silence >= ANSWERS_WITHIN;
@@ -46,7 +51,7 @@ pub(super) async fn readyz(
     let relay = match trouble {
         None => Condition::Ok,
         Some(trouble) => {
-            let (waiting, oldest) = (depth(&state), oldest_seconds(&state).await?);
+            let (waiting, oldest) = (depth(state), oldest_seconds(state).await?);
             let detail =
                 format!("{waiting} events wait, the oldest for {oldest} s; sales go on: {trouble}");
             Condition::Degraded(detail)
@@ -57,12 +62,11 @@ pub(super) async fn readyz(
     } else {
         Condition::Failed("the disk is full; free some space, nothing else is needed".to_owned())
     };
-    let checks = [
-        Check { name: "journal", condition: journal },
-        Check { name: "opening", condition: opening(state.writer.standing().stage()) },
-        Check { name: "relay", condition: relay },
-    ];
-    Ok(readiness(&checks, &query))
+    Ok([
+        Check::new("journal", journal),
+        Check::new("opening", opening(state.writer.standing().stage())),
+        Check::new("relay", relay),
+    ])
 }
 
 fn opening(stage: Stage) -> Condition {
