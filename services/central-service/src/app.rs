@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use access::Access;
 use axum::Router;
 use event_log::EventLog;
+use service_kit::answers::Answers;
 use service_kit::server::Listener;
 use service_kit::threads::Threads;
 use shared_events::topic::Topics;
@@ -59,6 +60,7 @@ impl App {
         let model = Arc::new(ReadModel::new(config.freshness));
         let bell = Arc::new(Bell::default());
         let database = Database::open(&config.data_dir)?;
+        let answers = Answers::open(&config.data_dir)?;
         let (commands, records) = (database.reader()?, database.reader()?);
         let list_reader = database.reader()?;
         let history = Recorder::open(&database, config.history_events)?;
@@ -107,6 +109,7 @@ impl App {
             reader,
             streams,
             admission,
+            answers: Arc::new(answers),
         };
         let topics = config.topics;
         Ok(Self {

@@ -8,6 +8,7 @@ use access::Access;
 use axum::Router;
 use event_log::EventLog;
 use inventory_core::{Digest, StockItem};
+use service_kit::answers::Answers;
 use service_kit::server::Listener;
 use service_kit::threads::Threads;
 use shared_events::Sku;
@@ -57,6 +58,7 @@ impl App {
                 items.entry(recorded.sku.clone()).or_default().evolve(&recorded.event);
             }
         })?;
+        let answers = Answers::open(&config.data_dir)?;
         let digest = items.iter().fold(Digest::default(), |digest, (sku, item)| {
             digest.replace(sku, &StockItem::default(), &item.stock)
         });
@@ -114,6 +116,7 @@ impl App {
             outbox: Arc::clone(&outbox),
             reader: Arc::new(std::sync::Mutex::new(api_reader)),
             metrics,
+            answers: Arc::new(answers),
         };
         let expiry = Expiry { shelf, writer: relay.writer.clone(), grace: config.release_grace };
         let (access, admin) = (Access::default(), None);
