@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use service_kit::key_file::KeyFile;
 
 #[path = "../tests/it/support.rs"]
-#[expect(dead_code, reason = "tests use more of it")]
+#[expect(dead_code, clippy::unwrap_used, clippy::indexing_slicing, reason = "the tests' support")]
 mod support;
 use support::{Keys, Pair, but, header_of, set_of, signed};
 

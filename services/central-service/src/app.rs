@@ -60,7 +60,6 @@ impl App {
         let model = Arc::new(ReadModel::new(config.freshness));
         let bell = Arc::new(Bell::default());
         let database = Database::open(&config.data_dir)?;
-        let answers = Answers::open(&config.data_dir)?;
         let (commands, records) = (database.reader()?, database.reader()?);
         let list_reader = database.reader()?;
         let history = Recorder::open(&database, config.history_events)?;
@@ -109,7 +108,7 @@ impl App {
             reader,
             streams,
             admission,
-            answers: Arc::new(answers),
+            answers: Arc::new(Answers::open(&config.data_dir)?),
         };
         let topics = config.topics;
         Ok(Self {

@@ -58,7 +58,6 @@ impl App {
                 items.entry(recorded.sku.clone()).or_default().evolve(&recorded.event);
             }
         })?;
-        let answers = Answers::open(&config.data_dir)?;
         let digest = items.iter().fold(Digest::default(), |digest, (sku, item)| {
             digest.replace(sku, &StockItem::default(), &item.stock)
         });
@@ -116,7 +115,7 @@ impl App {
             outbox: Arc::clone(&outbox),
             reader: Arc::new(std::sync::Mutex::new(api_reader)),
             metrics,
-            answers: Arc::new(answers),
+            answers: Arc::new(Answers::open(&config.data_dir)?),
         };
         let expiry = Expiry { shelf, writer: relay.writer.clone(), grace: config.release_grace };
         let (access, admin) = (Access::default(), None);
