@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use crate::tokens::Untrusted;
+use crate::verified::Verified;
 
 /// Most bytes of a key set.
 const MAX_BYTES: usize = 256 * 1024;
@@ -85,12 +86,11 @@ impl Source {
 }
 
 /// A public key and the one algorithm it is for.
-#[derive(Clone)]
-pub struct PublicKey {
+pub(crate) struct PublicKey {
     /// What it verifies.
-    pub algorithm: Algorithm,
+    pub(crate) algorithm: Algorithm,
     /// The key.
-    pub key: Arc<DecodingKey>,
+    pub(crate) key: DecodingKey,
 }
 
 impl fmt::Debug for PublicKey {
@@ -99,7 +99,23 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-type Keys = HashMap<String, PublicKey>;
+/// A set as it was read.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// By their `kid`.
+    keys: HashMap<String, PublicKey>,
+    /// Of the text they were read from.
+    fingerprint: blake3::Hash,
+    /// Tokens that these keys have verified.
+    pub(crate) verified: Verified,
+}
+
+impl Keys {
+    /// The key of a name.
+    pub(crate) fn find(&self, kid: &str) -> Option<&PublicKey> {
+        self.keys.get(kid)
+    }
+}
 
 /// A key set that is followed.
 #[derive(Debug)]
@@ -119,6 +135,14 @@ pub enum Error {
     /// The file cannot be read.
     #[error("{0}")]
     Unreadable(#[from] std::io::Error),
+    /// The issuer's authorities cannot be used.
+    #[error("{}: {reason}", file.display())]
+    Authorities {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The issuer does not answer.
     #[error("the issuer does not answer: {0}")]
     Away(#[from] reqwest::Error),
@@ -129,15 +153,17 @@ pub enum Error {
 
 impl KeySet {
     /// Reads a set and follows it for as long as it is held. One of a file has to be there; an issuer
-    /// may be away, then there is no key yet.
+    /// may be away, then there is no key yet. An issuer is believed by certificates of `authorities`, a file
+    /// of PEM, and of no others; by those of the system without.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn follow(source: Source, pace: Pace) -> Result<Arc<Self>, Error> {
-        let client = reqwest::Client::builder()
-            .timeout(ANSWERS_WITHIN)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+    pub async fn follow(
+        source: Source,
+        pace: Pace,
+        authorities: Option<&Path>,
+    ) -> Result<Arc<Self>, Error> {
+        let client = client(authorities)?;
         let set = Self {
             source,
             pace,
@@ -155,18 +181,15 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The key of a name, read anew where it is not known and the cooldown is over.
-    ///
-    /// # Errors
-    /// [`Untrusted`].
-    pub async fn find(&self, kid: &str) -> Result<PublicKey, Untrusted> {
-        if let Some(key) = self.known(kid) {
-            return Ok(key);
+    /// The keys, with one of this name: read anew where it is not known and the cooldown is over.
+    pub(crate) async fn with(&self, kid: &str) -> Result<Arc<Keys>, Untrusted> {
+        if let Some(keys) = self.known(kid) {
+            return Ok(keys);
         }
         let mut tried = self.tried.lock().await;
         // It may have come while others were waited for.
-        if let Some(key) = self.known(kid) {
-            return Ok(key);
+        if let Some(keys) = self.known(kid) {
+            return Ok(keys);
         }
         if tried.is_none_or(|tried| tried.elapsed() >= self.pace.cooldown) {
             *tried = Some(Instant::now());
@@ -174,7 +197,7 @@ impl KeySet {
         }
         drop(tried);
         match self.known(kid) {
-            Some(key) => Ok(key),
+            Some(keys) => Ok(keys),
             None if self.keys().is_none() => Err(Untrusted::NoKeys),
             None => Err(Untrusted::Invalid("no key of this kid in the key set".to_owned())),
         }
@@ -184,8 +207,8 @@ impl KeySet {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn known(&self, kid: &str) -> Option<PublicKey> {
-        self.keys()?.get(kid).cloned()
+    fn known(&self, kid: &str) -> Option<Arc<Keys>> {
+        self.keys().filter(|keys| keys.find(kid).is_some())
     }
 
     async fn read_or_warn(&self) {
@@ -199,18 +222,15 @@ impl KeySet {
             Source::File(path) => tokio::fs::read(path).await?,
             Source::Address(address) => self.fetch(address).await?,
         };
-        let keys = Arc::new(parse(&bytes)?);
+        let keys = parse(&bytes)?;
         let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let names = |keys: &Keys| {
-            let mut names: Vec<_> = keys.keys().cloned().collect();
+        // The same text is the same keys, and what they have verified stays so.
+        if known.as_ref().is_none_or(|known| known.fingerprint != keys.fingerprint) {
+            let mut names: Vec<_> = keys.keys.keys().collect();
             names.sort();
-            names
-        };
-        let now = names(&keys);
-        if known.as_ref().map(|keys| names(keys)) != Some(now.clone()) {
-            info!(source = %self.source, keys = ?now, "the key set was read");
+            info!(source = %self.source, keys = ?names, "the key set was read");
+            *known = Some(Arc::new(keys));
         }
-        *known = Some(keys);
         Ok(())
     }
 
@@ -228,6 +248,24 @@ impl KeySet {
         }
         Ok(bytes)
     }
+}
+
+fn client(authorities: Option<&Path>) -> Result<reqwest::Client, Error> {
+    let client = || {
+        reqwest::Client::builder()
+            .timeout(ANSWERS_WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+    };
+    let Some(file) = authorities else {
+        // A system without authorities, as small images are, can still read a file.
+        return Ok(client().build().or_else(|_none| client().tls_certs_only([]).build())?);
+    };
+    let unusable = |reason: String| Error::Authorities { file: file.to_owned(), reason };
+    let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    let authorities = reqwest::Certificate::from_pem_bundle(&pem);
+    let authorities = authorities.ok().filter(|authorities| !authorities.is_empty());
+    let authorities = authorities.ok_or_else(|| unusable("it has no certificates".to_owned()))?;
+    Ok(client().tls_certs_only(authorities).build()?)
 }
 
 async fn keep(set: Weak<KeySet>, every: Duration) {
@@ -255,11 +293,11 @@ fn parse(bytes: &[u8]) -> Result<Keys, Error> {
     if document.keys.len() > MAX_KEYS {
         return Err(Error::Invalid("a key set has at most 100 keys"));
     }
-    let keys: Keys = document.keys.into_iter().filter_map(public_key).collect();
+    let keys: HashMap<_, _> = document.keys.into_iter().filter_map(public_key).collect();
     if keys.is_empty() {
         return Err(Error::Invalid("it has no key for RS256, ES256 or EdDSA with a kid"));
     }
-    Ok(keys)
+    Ok(Keys { keys, fingerprint: blake3::hash(bytes), verified: Verified::default() })
 }
 
 fn public_key(key: Value) -> Option<(String, PublicKey)> {
@@ -281,6 +319,6 @@ fn public_key(key: Value) -> Option<(String, PublicKey)> {
     if jwk.common.key_algorithm.as_ref().is_some_and(|said| *said != name) {
         return None;
     }
-    let key = Arc::new(DecodingKey::from_jwk(&jwk).ok()?);
+    let key = DecodingKey::from_jwk(&jwk).ok()?;
     Some((jwk.common.key_id?, PublicKey { algorithm, key }))
 }

@@ -15,6 +15,7 @@ mod rate;
 pub mod rules;
 pub mod start;
 pub mod tokens;
+mod verified;
 
 pub use guard::{Access, Doors};
 pub use principal::{Principal, Scope, Stores};

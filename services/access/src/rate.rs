@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::http::{Extensions, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 use service_kit::server::{Counts, Reason};
-use service_kit::{ErrorCode, Problem};
+use service_kit::{ErrorCode, Problem, clock};
 use shared_events::Subject;
 
 /// Requests a second of one subject unless configured otherwise: far more than a shop's tills or a
@@ -23,6 +24,8 @@ const SUBJECTS: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct Rate {
     limiter: Arc<DefaultKeyedRateLimiter<Subject>>,
+    /// The second in which quiet subjects were last looked for.
+    looked_at: Arc<AtomicI64>,
     clock: DefaultClock,
 }
 
@@ -33,7 +36,7 @@ impl Rate {
         let burst = NonZeroU32::new(requests.saturating_mul(BURST))?;
         let quota = Quota::per_second(NonZeroU32::new(requests)?).allow_burst(burst);
         let limiter = Arc::new(DefaultKeyedRateLimiter::keyed(quota));
-        Some(Self { limiter, clock: DefaultClock::default() })
+        Some(Self { limiter, looked_at: Arc::default(), clock: DefaultClock::default() })
     }
 
     /// Counts a request of a subject, or refuses it with the time to come back.
@@ -42,9 +45,7 @@ impl Rate {
         subject: &Subject,
         request: &Extensions,
     ) -> Result<(), Box<Response>> {
-        if self.limiter.len() > SUBJECTS {
-            self.limiter.retain_recent();
-        }
+        self.forget_quiet(clock::unix_millis() / 1_000);
         let Err(until) = self.limiter.check_key(subject) else {
             return Ok(());
         };
@@ -56,6 +57,19 @@ impl Rate {
         let mut response = Problem::new(ErrorCode::RateLimited, detail).into_response();
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         Err(Box::new(response))
+    }
+}
+
+impl Rate {
+    /// Forgets subjects that have been quiet long enough, where there are many; gives whether it looked. It
+    /// looks at all of them, so not more than once a second.
+    fn forget_quiet(&self, second: i64) -> bool {
+        let looks = self.limiter.len() > SUBJECTS
+            && self.looked_at.swap(second, Ordering::Relaxed) != second;
+        if looks {
+            self.limiter.retain_recent();
+        }
+        looks
     }
 }
 
@@ -75,5 +89,23 @@ mod tests {
         assert_eq!(refused.headers()["retry-after"], "1");
         rate.admit(&other, &request).unwrap();
         assert!(Rate::per_second(0).is_none());
+    }
+
+    #[test]
+    fn many_subjects_are_looked_through_once_a_second_at_most() {
+        // Nobody is quiet for long enough while this runs.
+        let slow = Quota::per_hour(NonZeroU32::new(1).unwrap());
+        let limiter = Arc::new(DefaultKeyedRateLimiter::keyed(slow));
+        let rate = Rate { limiter, ..Rate::per_second(1).unwrap() };
+        let request = Extensions::new();
+        for number in 0..SUBJECTS {
+            rate.admit(&format!("s{number}").parse().unwrap(), &request).unwrap();
+        }
+        assert!(!rate.forget_quiet(7), "they are not many yet");
+        rate.admit(&"one-more".parse().unwrap(), &request).unwrap();
+        assert_eq!(
+            [7, 7, 8, 8].map(|second| rate.forget_quiet(second)),
+            [true, false, true, false]
+        );
     }
 }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use service_kit::clock;
 use service_kit::key_file::KeyFile;
 
 use crate::claims::Claims;
 use crate::jwks::KeySet;
 use crate::principal::Principal;
+use crate::verified::Verified;
 
 /// Most bytes of a token.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -79,27 +81,37 @@ impl Tokens {
         if typ.is_some_and(|typ| !TYPES.contains(&typ.as_str())) {
             return Err(invalid("no access token by its type"));
         }
-        let key = self.key(alg, &kid).await?;
-        let claims = decode::<Claims>(token, &key, &self.validation(alg));
-        let claims = claims.map_err(|error| untrusted(&error))?.claims;
-        claims.try_into().map_err(invalid)
-    }
-
-    async fn key(&self, algorithm: Algorithm, kid: &str) -> Result<Arc<DecodingKey>, Untrusted> {
-        if algorithm == Algorithm::HS256 {
+        if alg == Algorithm::HS256 {
             let ring = self.keys.as_ref().map(KeyFile::ring);
-            let key = ring.as_ref().and_then(|ring| ring.find(kid));
+            let key = ring.as_ref().and_then(|ring| ring.find(&kid));
             let key = key.ok_or_else(|| invalid("no key of this kid in the key file"))?;
-            return Ok(Arc::new(DecodingKey::from_secret(key.secret())));
+            return self.verify(token, alg, &DecodingKey::from_secret(key.secret()));
         }
         let Some(set) = &self.set else {
             return Err(invalid("no key set, so HS256 only"));
         };
-        let key = set.find(kid).await?;
-        if key.algorithm != algorithm {
-            return Err(invalid("the key of this kid is for another algorithm"));
+        let keys = set.with(&kid).await?;
+        let name = Verified::name(token);
+        if let Some(known) = keys.verified.find(&name, clock::unix_millis().unsigned_abs() / 1_000)
+        {
+            return Ok(known);
         }
-        Ok(key.key)
+        let key = keys.find(&kid).filter(|key| key.algorithm == alg);
+        let key = key.ok_or_else(|| invalid("the key of this kid is for another algorithm"))?;
+        let principal = self.verify(token, alg, &key.key)?;
+        keys.verified.add(name, principal.clone());
+        Ok(principal)
+    }
+
+    fn verify(
+        &self,
+        token: &str,
+        algorithm: Algorithm,
+        key: &DecodingKey,
+    ) -> Result<Principal, Untrusted> {
+        let claims = decode::<Claims>(token, key, &self.validation(algorithm));
+        let claims = claims.map_err(|error| untrusted(&error))?.claims;
+        claims.try_into().map_err(invalid)
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use access::Access;
 use axum::Router;
 use event_log::EventLog;
+use service_kit::answers::Answers;
 use service_kit::server::Listener;
 use service_kit::threads::Threads;
 use shared_events::topic::Topics;
@@ -107,6 +108,7 @@ impl App {
             reader,
             streams,
             admission,
+            answers: Arc::new(Answers::open(&config.data_dir)?),
         };
         let topics = config.topics;
         Ok(Self {

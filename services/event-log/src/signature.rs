@@ -199,6 +199,22 @@ mod tests {
         assert_eq!(signed, "4e9a60bcb11682db464b1fcc13a99a5f985215604b338e33c31c7d541c5965d2");
     }
 
+    /// One was forgotten once.
+    #[test]
+    fn every_header_there_is_a_name_for_is_signed() {
+        let source = include_str!("../../../shared-events/src/wire/mod.rs");
+        let names = source.lines().filter_map(|line| {
+            let (_, value) = line.trim().strip_prefix("pub const ")?.split_once(": &str = ")?;
+            value.strip_prefix('"')?.strip_suffix("\";")
+        });
+        let names: Vec<_> = names.collect();
+        // The signature's own, and those that a centre puts behind a dead letter's.
+        let others = [header::KEY_ID, header::SIGNATURE, header::ORIGIN, header::REASON];
+        let read: Vec<_> = names.iter().filter(|name| !others.contains(name)).copied().collect();
+        assert_eq!(names.len(), read.len() + others.len(), "{names:?}");
+        assert_eq!(read, SIGNED, "in the order of their names' list");
+    }
+
     #[test]
     fn a_key_does_not_show_its_secret() {
         let shown = format!("{:?}", RecordKey::new("k1", b"hunter2"));

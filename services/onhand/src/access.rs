@@ -29,6 +29,10 @@ pub(crate) struct Callers {
     /// Public keys of an issuer of tokens (RS256, ES256, EdDSA): a JSON Web Key Set.
     #[arg(long, env = "ONHAND_JWKS", value_name = "FILE|URL")]
     jwks: Option<Source>,
+    /// Believe the issuer's address by certificates of these authorities, in PEM, and of no others; by the
+    /// system's authorities without it.
+    #[arg(long, env = "ONHAND_JWKS_CA_FILE", value_name = "FILE", requires = "jwks")]
+    jwks_ca_file: Option<PathBuf>,
     /// The issuer that tokens have to name.
     #[arg(long, env = "ONHAND_TOKEN_ISSUER", default_value = OURS, value_name = "NAME")]
     token_issuer: String,
@@ -102,7 +106,7 @@ impl Callers {
             None => None,
             Some(source) => {
                 let (name, pace) = (source.to_string(), source.pace());
-                let set = KeySet::follow(source, pace).await;
+                let set = KeySet::follow(source, pace, self.jwks_ca_file.as_deref()).await;
                 Some(set.with_context(|| format!("read the key set {name}"))?)
             }
         };

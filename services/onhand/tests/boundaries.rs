@@ -103,6 +103,34 @@ fn every_source_file_says_what_it_is_for_and_can_be_read_in_one_sitting() {
     }
 }
 
+/// A defence without its test is a claim.
+#[test]
+fn each_risk_on_the_page_about_security_names_tests_that_are_there() {
+    let metadata = metadata();
+    let root = metadata.workspace_root.as_std_path();
+    let (mut sources, mut files) = (String::new(), BTreeSet::new());
+    for file in ["services", "shared-events"].iter().flat_map(|from| rust_files(&root.join(from))) {
+        sources.push_str(&std::fs::read_to_string(&file).unwrap());
+        let path = file.with_extension("");
+        files.extend(path.iter().map(|part| part.to_str().unwrap().to_owned()));
+    }
+    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    for risk in 1..=10 {
+        let row = page.lines().find(|line| line.starts_with(&format!("| API{risk} ")));
+        let row = row.unwrap_or_else(|| panic!("API{risk} is not on the page"));
+        let tests = row.split(" | ").nth(2).unwrap_or_else(|| panic!("API{risk} has no tests"));
+        // A test, the beginning of one, or a module: everything that stands between backticks.
+        let named: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "API{risk} has no tests");
+        for name in named.into_iter().filter(|name| !name.contains(['-', '/'])) {
+            let last = name.trim_end_matches("::*").rsplit("::").next().unwrap();
+            let begins = format!("fn {}", last.trim_end_matches('…'));
+            let there = sources.contains(&begins) || files.contains(last);
+            assert!(there, "API{risk} names {name}, which is nowhere");
+        }
+    }
+}
+
 fn rust_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder of sources") {

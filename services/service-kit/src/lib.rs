@@ -2,10 +2,11 @@
 //!
 //! [`problem`] is the one place that names HTTP statuses, [`extract`] reads requests strictly,
 //! [`described`] is what all operations answer alike, [`http`] is what all routers answer alike, [`server`] serves one with bounds, [`health`] and [`metrics`] are what operators ask,
-//! [`key_file`] reads secret keys, [`fingerprint`] names requests, [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`circuit_breaker`]
+//! [`key_file`] reads secret keys, [`fingerprint`] names requests, [`answers`] keeps what operators' named requests got, [`sqlite`] opens databases with settings that keep promises, [`retry`] is the only user of the backoff crate, [`circuit_breaker`]
 //! leaves out who does not answer, [`threads`] keeps a service whole, [`trace`] tells how work came to
 //! be and where it led, [`telemetry`] and [`shutdown`] frame a process.
 
+pub mod answers;
 pub mod circuit_breaker;
 pub mod clock;
 pub mod described;

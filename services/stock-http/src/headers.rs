@@ -7,7 +7,7 @@ use axum::response::Response;
 use service_kit::{ErrorCode, Problem};
 use shared_events::{CommandId, Version};
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longest wait a caller may prefer: shorter than a request may take.
 const WAIT_MAX: Duration = Duration::from_secs(25);
 

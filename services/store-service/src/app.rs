@@ -8,6 +8,7 @@ use access::{Access, Doors};
 use axum::Router;
 use event_log::EventLog;
 use inventory_core::{Digest, StockItem};
+use service_kit::answers::Answers;
 use service_kit::server::Listener;
 use service_kit::threads::Threads;
 use service_kit::watched::Requests;
@@ -115,6 +116,7 @@ impl App {
             outbox: Arc::clone(&outbox),
             reader: Arc::new(std::sync::Mutex::new(api_reader)),
             metrics,
+            answers: Arc::new(Answers::open(&config.data_dir)?),
         };
         let expiry = Expiry { shelf, writer: relay.writer.clone(), grace: config.release_grace };
         let (access, admin) = (Access::default(), None);

@@ -58,7 +58,7 @@ impl Issuer {
 
     async fn tokens(&self, cooldown: Duration) -> Tokens {
         let pace = Pace { every: Duration::from_secs(3_600), cooldown };
-        believing(KeySet::follow(self.open().await, pace).await.unwrap())
+        believing(KeySet::follow(self.open().await, pace, None).await.unwrap())
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_public_key_is_never_taken_for_a_secret() {
     );
     issuer.says(&set.to_string());
     let pace = Pace { every: Duration::from_secs(3_600), cooldown: Duration::ZERO };
-    let set = KeySet::follow(issuer.open().await, pace).await.unwrap();
+    let set = KeySet::follow(issuer.open().await, pace, None).await.unwrap();
     let file = KeyFile::open(&files.file).unwrap();
     let tokens = Tokens::new(Some(file), Some(set), "onhand".to_owned(), "onhand".to_owned());
     let modulus = pair.published["n"].as_str().unwrap();
@@ -168,6 +168,55 @@ async fn a_new_key_is_found_by_the_first_token_that_names_it() {
     assert!(is_invalid(&tokens.principal(&old.token()).await), "it was taken out");
 }
 
+/// What one key of a name verified says nothing of another, and a set that did not change changes nothing.
+#[tokio::test]
+async fn a_token_that_was_verified_goes_with_the_keys_that_verified_it() {
+    let (old, new) = (Pair::new(Algorithm::ES256, "e"), Pair::new(Algorithm::ES256, "e"));
+    let stranger = signed(&header_of(Algorithm::ES256, "x"), &claims(), &old.key);
+    let issuer = Issuer::default();
+    issuer.says(&set_of(&[&old]));
+    let tokens = issuer.tokens(Duration::ZERO).await;
+    let token = old.token();
+    for _again in 0..3 {
+        assert!(tokens.principal(&token).await.is_ok());
+        // Has the set read anew.
+        assert!(is_invalid(&tokens.principal(&stranger).await));
+    }
+    // A token of the same claims with another signature, or for another algorithm by its header, is
+    // another token.
+    let (said, signature) = token.rsplit_once('.').unwrap();
+    let (_, claims) = said.split_once('.').unwrap();
+    let broken = format!("{said}.{}", signature.chars().rev().collect::<String>());
+    assert!(is_invalid(&tokens.principal(&broken).await));
+    let (header, _) =
+        new.token().split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(is_invalid(&tokens.principal(&format!("{header}.{claims}.{}", "A".repeat(86))).await));
+    issuer.says(&set_of(&[&new]));
+    assert!(is_invalid(&tokens.principal(&stranger).await));
+    assert!(is_invalid(&tokens.principal(&token).await), "its key is another one now");
+    assert!(tokens.principal(&new.token()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_expires_although_it_was_verified() {
+    let pair = Pair::new(Algorithm::EdDSA, "d");
+    let issuer = Issuer::default();
+    issuer.says(&set_of(&[&pair]));
+    let tokens = issuer.tokens(Duration::ZERO).await;
+    // Its time is over, but for what clocks may differ: by then it is not believed any more.
+    let last = crate::support::seconds() - access::tokens::LEEWAY_SECONDS + 1;
+    let token = signed(
+        &header_of(Algorithm::EdDSA, "d"),
+        &crate::support::but(&serde_json::json!({ "exp": last })),
+        &pair.key,
+    );
+    let first = tokens.principal(&token).await;
+    while crate::support::seconds() <= last + access::tokens::LEEWAY_SECONDS {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(tokens.principal(&token).await, Err(Untrusted::Expired), "at first: {first:?}");
+}
+
 #[tokio::test]
 async fn the_last_good_set_goes_on_while_the_issuer_is_away_slow_or_talks_nonsense() {
     let pair = Pair::new(Algorithm::EdDSA, "d");
@@ -205,9 +254,9 @@ async fn a_set_in_a_file_is_read_anew_and_has_to_be_there_at_the_start() {
     let path = folder.path().join("jwks.json");
     let source: Source = path.to_str().unwrap().parse().unwrap();
     let pace = Pace { every: Duration::from_secs(3_600), cooldown: Duration::ZERO };
-    assert!(KeySet::follow(source.clone(), pace).await.is_err());
+    assert!(KeySet::follow(source.clone(), pace, None).await.is_err());
     std::fs::write(&path, set_of(&[&old])).unwrap();
-    let tokens = believing(KeySet::follow(source, pace).await.unwrap());
+    let tokens = believing(KeySet::follow(source, pace, None).await.unwrap());
     assert!(is_invalid(&tokens.principal(&new.token()).await));
     std::fs::write(&path, set_of(&[&new])).unwrap();
     assert!(tokens.principal(&new.token()).await.is_ok());

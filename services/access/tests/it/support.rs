@@ -170,8 +170,12 @@ impl Pair {
         Self { algorithm, key, published: serde_json::to_value(jwk).unwrap(), kid }
     }
 
+    pub(crate) const fn kid(&self) -> &str {
+        self.kid
+    }
+
     pub(crate) fn token(&self) -> String {
-        signed(&header_of(self.algorithm, self.kid), &claims(), &self.key)
+        signed(&header_of(self.algorithm, self.kid()), &claims(), &self.key)
     }
 }
 

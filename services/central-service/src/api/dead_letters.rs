@@ -4,10 +4,13 @@
 use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use service_kit::extract::{Path, Query, page_limit};
 use service_kit::{ErrorCode, Problem};
 use shared_events::Timestamp;
+use stock_http::once::{Asked, once};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{State, read, refused};
@@ -206,7 +209,11 @@ pub(super) async fn dead_letters(
 /// twice it has its effect once.
 #[utoipa::path(
     post, path = "/api/dead-letters/{id}/redrive", tag = "operations",
-    params(("id" = i64, Path)), security(("bearer" = ["admin"])),
+    params(
+        ("id" = i64, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat gets the first answer."),
+    ),
+    security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "What came of it.", body = RedrivenView),
         (status = "4XX", description = "No such letter, or not kept any more.", body = Problem),
@@ -217,13 +224,23 @@ pub(super) async fn redrive(
     Ctx(state): Ctx<State>,
     principal: Principal,
     Path(id): Path<i64>,
-) -> Result<Json<RedrivenView>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     principal.require_all_stores(WHOLE_CHAIN)?;
-    let Some(letter) = read(&state, move |reader| reader.letter(id)).await? else {
-        let detail = format!("there is no dead letter {id} here, or it is not kept any more");
-        return Err(Problem::new(ErrorCode::NotFound, detail));
+    let asked = Asked {
+        subject: principal.subject.as_ref(),
+        headers: &headers,
+        operation: &format!("POST /api/dead-letters/{id}/redrive"),
+        body: &(),
     };
-    let verdict = letter.judge(&state.admission);
-    let came = state.ledger.redrive(id, verdict).await.map_err(|refusal| refused(&refusal))?;
-    Ok(Json(RedrivenView::new(came, super::now())))
+    once(&state.answers, asked, async {
+        let Some(letter) = read(&state, move |reader| reader.letter(id)).await? else {
+            let detail = format!("there is no dead letter {id} here, or it is not kept any more");
+            return Err(Problem::new(ErrorCode::NotFound, detail));
+        };
+        let verdict = letter.judge(&state.admission);
+        let came = state.ledger.redrive(id, verdict).await.map_err(|refusal| refused(&refusal))?;
+        Ok((StatusCode::OK, None, RedrivenView::new(came, super::now())))
+    })
+    .await
 }

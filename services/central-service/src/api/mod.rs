@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use access::{Access, Doors, Rules};
 use axum::Router;
+use service_kit::answers::Answers;
 use service_kit::{ErrorCode, Problem, described};
 use shared_events::{CentreId, StoreId};
 use utoipa::OpenApi;
@@ -56,6 +57,8 @@ pub struct State {
     pub streams: Arc<Streams>,
     /// What is let in of the broker.
     pub admission: Arc<Admission>,
+    /// What operators' named requests got.
+    pub answers: Arc<Answers>,
 }
 
 /// Reads the database beside its writer.

@@ -169,7 +169,10 @@ pub(super) async fn fulfil(
 /// The customer does not want it any more. Again is no error.
 #[utoipa::path(
     post, path = "/api/reservations/{reservationId}/cancel", tag = "reservations",
-    params(("reservationId" = String, Path)),
+    params(
+        ("reservationId" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat changes nothing."),
+    ),
     security(("bearer" = ["reservations:write"]), ("bearer" = ["staff"])),
     responses(
         (status = 200, description = "Released; the stores are told.", body = ReservationView),
@@ -181,13 +184,17 @@ pub(super) async fn cancel(
     Ctx(state): Ctx<State>,
     principal: Principal,
     Path(id): Path<ReservationId>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     require_ours(&state, &id)?;
     require_ready(&state)?;
     require_visible(&state, &principal, &id).await?;
-    let asked = state.ledger.ask(|reply| Ask::Cancel { id, reply });
-    let Answer { reservation, .. } = asked.await.map_err(refused)?;
-    Ok(shown(StatusCode::OK, reservation, now()))
+    let key = idempotency_key(&headers)?;
+    let caller = principal.subject.as_ref();
+    let request = key.map(|key| request(&format!("cancel:{id}"), caller, &key, &()));
+    let asked = state.ledger.ask(|reply| Ask::Cancel { id, request, reply });
+    let Answer { reservation, repeated, .. } = asked.await.map_err(refused)?;
+    Ok(marked(shown(StatusCode::OK, reservation, now()), repeated))
 }
 
 /// Whether the customer has all that was named; `None` while stores have still to answer.

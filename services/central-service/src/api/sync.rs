@@ -1,14 +1,16 @@
 //! Asking a store for its journal again, and watching it come.
 
+use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::Serialize;
 use service_kit::Problem;
 use service_kit::extract::Path;
 use service_kit::http::path_segment;
 use shared_events::{StoreId, Timestamp};
+use stock_http::once::{Asked, once};
 use utoipa::ToSchema;
 
 use super::freshness::FreshnessView;
@@ -129,7 +131,10 @@ pub(super) async fn status(
 /// once.
 #[utoipa::path(
     post, path = "/api/sync/stores/{storeId}", tag = "stores",
-    params(("storeId" = String, Path)),
+    params(
+        ("storeId" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat gets the first answer."),
+    ),
     security(("bearer" = ["admin"])),
     responses(
         (status = 202, description = "It will be; `Location` tells how it goes.", body = Sync),
@@ -139,15 +144,25 @@ pub(super) async fn status(
 )]
 pub(super) async fn compare(
     Ctx(state): Ctx<State>,
+    principal: Principal,
     Path(store): Path<StoreId>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    require_ready(&state)?;
-    if state.model.index(&store).is_none() {
-        return Err(unknown_store(&store));
-    }
-    state.ledger.compare(store.clone()).await.map_err(|refusal| refused(&refusal))?;
-    let (_, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
-    let location = format!("/api/sync/stores/{}", path_segment(store.as_str()));
-    let answer = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Sync::new(&seen)));
-    Ok(answer.into_response())
+    let path = format!("/api/sync/stores/{}", path_segment(store.as_str()));
+    let asked = Asked {
+        subject: principal.subject.as_ref(),
+        headers: &headers,
+        operation: &format!("POST {path}"),
+        body: &(),
+    };
+    once(&state.answers, asked, async {
+        require_ready(&state)?;
+        if state.model.index(&store).is_none() {
+            return Err(unknown_store(&store));
+        }
+        state.ledger.compare(store.clone()).await.map_err(|refusal| refused(&refusal))?;
+        let (_, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
+        Ok((StatusCode::ACCEPTED, Some(path.clone()), Sync::new(&seen)))
+    })
+    .await
 }

@@ -54,6 +54,8 @@ pub enum Ask {
     Cancel {
         /// The reservation.
         id: ReservationId,
+        /// When the caller named the request.
+        request: Option<Request>,
         /// Takes the answer.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
@@ -158,11 +160,16 @@ impl Ledger {
                 self.pending.push(Pending::Reservation { id, outcome, wait, reply });
             }
             Ask::Fulfil { id, request, skus, wait, reply } => {
-                let outcome = self.fulfil(&id, request, &skus, now, database)?;
+                let timing = self.settings.timing;
+                let fulfil = |known: &Reservation| requests::fulfil(known, &skus, now, &timing);
+                let outcome = self.decide(&id, request, fulfil, now, database)?;
                 self.pending.push(Pending::Reservation { id, outcome, wait, reply });
             }
-            Ask::Cancel { id, reply } => {
-                let outcome = self.cancel(&id, now, database)?;
+            Ask::Cancel { id, request, reply } => {
+                let cancel = |known: &Reservation| {
+                    requests::cancel(known, now).map(|closed| closed.into_iter().collect())
+                };
+                let outcome = self.decide(&id, request, cancel, now, database)?;
                 self.pending.push(Pending::Reservation { id, outcome, wait: false, reply });
             }
             Ask::StockCommand { record, wait, reply } => {
@@ -227,11 +234,12 @@ impl Ledger {
         Ok(Ok(known))
     }
 
-    fn fulfil(
+    /// Decides what a caller wants of a reservation, once for each key.
+    fn decide(
         &mut self,
         id: &ReservationId,
         request: Option<Request>,
-        skus: &[Sku],
+        decide: impl FnOnce(&Reservation) -> Result<Vec<Transition>, Illegal>,
         now: Timestamp,
         database: &Database,
     ) -> Result<Result<bool, Refusal>, Error> {
@@ -244,49 +252,23 @@ impl Ledger {
                 decided => return Ok(decided),
             }
         }
-        let timing = self.settings.timing;
-        let decided = self.decide(id, |known| requests::fulfil(known, skus, now, &timing), now);
-        if decided.is_ok()
-            && let Some(request) = request
-        {
+        let Some(known) = self.running.get(id) else {
+            return Ok(Err(Refusal::UnknownReservation(id.clone())));
+        };
+        let transitions = match decide(known) {
+            Ok(transitions) => transitions,
+            Err(illegal) => {
+                let reservation = Box::new(known.clone());
+                return Ok(Err(Refusal::Illegal { illegal, reservation }));
+            }
+        };
+        for transition in transitions {
+            self.apply(id, transition, now);
+        }
+        if let Some(request) = request {
             self.unwritten.requests.insert(request.key, request.fingerprint);
         }
-        Ok(decided)
-    }
-
-    fn cancel(
-        &mut self,
-        id: &ReservationId,
-        now: Timestamp,
-        database: &Database,
-    ) -> Result<Result<bool, Refusal>, Error> {
-        if !self.find(id, database)? {
-            return Ok(Err(Refusal::UnknownReservation(id.clone())));
-        }
-        let decide = |known: &Reservation| {
-            requests::cancel(known, now).map(|closed| closed.into_iter().collect())
-        };
-        Ok(self.decide(id, decide, now))
-    }
-
-    fn decide(
-        &mut self,
-        id: &ReservationId,
-        decide: impl FnOnce(&Reservation) -> Result<Vec<Transition>, Illegal>,
-        now: Timestamp,
-    ) -> Result<bool, Refusal> {
-        let Some(known) = self.running.get(id) else {
-            return Err(Refusal::UnknownReservation(id.clone()));
-        };
-        match decide(known) {
-            Ok(transitions) => {
-                for transition in transitions {
-                    self.apply(id, transition, now);
-                }
-                Ok(false)
-            }
-            Err(illegal) => Err(Refusal::Illegal { illegal, reservation: Box::new(known.clone()) }),
-        }
+        Ok(Ok(false))
     }
 
     /// Whether the same was asked before under its key.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::Request;
 use central_service::admission::{Admission, Cause, Kind, Verdict};
 use central_service::database::Lane;
 use event_log::{EventLog, MemoryLog, Offset, Received, partition};
@@ -14,8 +16,8 @@ use shared_events::wire::{IncomingRecord, OutgoingRecord, encode_event, header};
 use shared_events::{Epoch, RecordedEvent, Sequence, StoreCommand};
 
 use crate::support::{
-    Centre, Moving, Running, Shop, config, documented, get, heartbeats, post, publish, raw, topics,
-    wait_for,
+    Centre, Moving, Running, Shop, ask, config, documented, get, heartbeats, post, publish, raw,
+    topics, wait_for,
 };
 
 fn setting() -> (tempfile::TempDir, Arc<dyn EventLog>) {
@@ -268,8 +270,21 @@ async fn letters_are_listed_page_by_page_and_tried_again() {
         let head = centre.model.store(&shop.id)?.1.view.witness.head;
         (head == beat.head).then_some(())
     });
-    assert_eq!(post(&centre.router, &tried).await.ok()["outcome"], "applied");
+    // A repeat under its key is told what came of it then; without, it is tried once more.
+    let named = async |path: &str| {
+        let request = Request::post(path).header("idempotency-key", "redrive-1");
+        ask(&centre.router, request.body(Body::empty()).expect("a request")).await
+    };
+    let applied = named(&tried).await;
+    assert_eq!(
+        (&applied.ok()["outcome"], applied.header("idempotent-replayed")),
+        (&json!("applied"), None)
+    );
     assert_eq!(post(&centre.router, &tried).await.ok()["outcome"], "known");
+    let again = named(&tried).await;
+    assert_eq!((again.ok(), again.header("idempotent-replayed")), (applied.ok(), Some("true")));
+    let reused = named("/api/dead-letters/99/redrive").await;
+    assert_eq!(reused.problem(422, "command_id_reused"), "idempotency-key");
     let (index, _) = centre.model.store(&shop.id).expect("known");
     let level = centre.model.level(index, &crate::support::sku("ITEM-0"));
     assert_eq!(level.map(|level| level.on_hand), Some(666));

@@ -181,7 +181,7 @@ fn two_who_ask_about_an_ended_reservation_at_once_are_both_answered() {
     let mut asks = Vec::new();
     for _ in 0..2 {
         let (reply, answer) = oneshot::channel();
-        asks.push(Ask::Cancel { id: id("r"), reply });
+        asks.push(Ask::Cancel { id: id("r"), request: None, reply });
         answers.push(answer);
     }
     serve(&mut centre, asks);

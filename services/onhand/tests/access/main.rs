@@ -6,6 +6,8 @@ mod chain;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod process;

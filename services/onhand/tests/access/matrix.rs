@@ -95,7 +95,7 @@ fn fares(status: u16) -> Fares {
 }
 
 /// The path and the body of a request about store A.
-fn request(route: &str) -> (Method, String, Option<Value>) {
+pub(crate) fn request(route: &str) -> (Method, String, Option<Value>) {
     let (method, path) = route.split_once(' ').unwrap();
     let path = path
         .replace("{storeId}", "A")

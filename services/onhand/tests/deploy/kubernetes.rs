@@ -57,7 +57,10 @@ fn settings(set: &Value) -> BTreeMap<String, String> {
                 assert_eq!(field, "metadata.name");
                 format!("{}-north-0", name(set))
             }
-            None => plain(&entry["value"]),
+            // As Kubernetes puts what stands before it in.
+            None => settings.iter().fold(plain(&entry["value"]), |value, (name, earlier)| {
+                value.replace(&format!("$({name})"), earlier)
+            }),
         };
         settings.insert(plain(&entry["name"]), value);
     }
@@ -121,10 +124,70 @@ fn every_pod_reads_the_keys_of_a_secret_that_is_not_shipped() {
         let keys = json!({
             "name": "keys", "secret": { "secretName": "onhand-keys", "defaultMode": 0o440 },
         });
-        assert_eq!(pod["volumes"], json!([keys]), "readable to its group, as the program wants it");
+        assert_eq!(pod["volumes"][0], keys, "readable to its group, as the program wants it");
         let mount = &pod["containers"][0]["volumeMounts"][1];
         assert_eq!(*mount, json!({ "name": "keys", "mountPath": "/keys", "readOnly": true }));
         assert!(settings(&set)["ONHAND_TOKEN_KEYS"].starts_with("/keys/"));
+    }
+}
+
+/// Where a path in a container comes from: the Secret and its key, as a pod of this name has it.
+fn secret_of(pod: &Value, path: &str, id: &str) -> Option<(String, String)> {
+    for mount in list(&pod["containers"][0]["volumeMounts"]) {
+        let mut volumes = list(&pod["volumes"]);
+        let Some(volume) = volumes.find(|volume| volume["name"] == mount["name"]) else {
+            continue;
+        };
+        if let Some(file) = mount["subPathExpr"].as_str() {
+            if plain(&mount["mountPath"]) == path {
+                let key = file.replace("$(ONHAND_STORE_ID)", id);
+                return Some((plain(&volume["secret"]["secretName"]), key));
+            }
+            continue;
+        }
+        let Some(file) = path.strip_prefix(&format!("{}/", plain(&mount["mountPath"]))) else {
+            continue;
+        };
+        for source in list(&volume["projected"]["sources"]).map(|source| &source["secret"]) {
+            let item = list(&source["items"]).find(|item| item["path"] == file);
+            if let Some(item) = item {
+                return Some((plain(&source["name"]), plain(&item["key"])));
+            }
+            if source["items"].is_null() && !file.contains('/') {
+                return Some((plain(&source["name"]), file.to_owned()));
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn every_pod_signs_with_its_own_key_and_has_those_it_asks_for() {
+    let named = |secret: &str, key: &str| Some((secret.to_owned(), key.to_owned()));
+    let (stores, centres) = ("onhand-store-keys", "onhand-centre-keys");
+    for set in of_kind("StatefulSet") {
+        let pod = &set["spec"]["template"]["spec"];
+        for volume in list(&pod["volumes"]) {
+            let modes = [&volume["secret"]["defaultMode"], &volume["projected"]["defaultMode"]];
+            assert!(modes.iter().any(|mode| **mode == 0o440), "{volume}: not for others to read");
+        }
+        let (settings, is_store) = (settings(&set), name(&set) == "store");
+        let (id, own) = (format!("{}-north-0", name(&set)), &settings["ONHAND_RECORD_KEY"]);
+        let folder = &settings["ONHAND_RECORD_KEYS"];
+        if is_store {
+            assert_eq!(secret_of(pod, own, &id), named(stores, "store-north-0.key"));
+            assert_eq!(secret_of(pod, &format!("{folder}/A.key"), &id), None, "no other store's");
+        } else {
+            assert_eq!(*own, format!("{folder}/centres/{id}.key"));
+            assert_eq!(secret_of(pod, &format!("{folder}/A.key"), &id), named(stores, "A.key"));
+        }
+        // As many centres as the example has.
+        let count = kustomization("example")["replicas"][0]["count"].as_u64().expect("a number");
+        for centre in 0..count {
+            let path = format!("{folder}/centres/centre-{centre}.key");
+            let key = format!("centre-{centre}.key");
+            assert_eq!(secret_of(pod, &path, &id), named(centres, &key));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use access::{Access, Doors, Rules};
 use axum::Router;
+use service_kit::answers::Answers;
 use service_kit::{ErrorCode, Problem, described, trace};
 use shared_events::StoreId;
 use utoipa::OpenApi;
@@ -42,6 +43,8 @@ pub struct State {
     pub reader: Arc<Mutex<Reader>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// What operators' named requests got.
+    pub answers: Arc<Answers>,
 }
 
 #[derive(OpenApi)]

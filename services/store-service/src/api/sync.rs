@@ -1,21 +1,23 @@
 //! Publishing a part of the journal again, and how far the relay came.
 
+use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use service_kit::extract::OptionalJson;
 use service_kit::{ErrorCode, Problem};
 use shared_events::command::ReplayEvents;
 use shared_events::{Sequence, StoreId};
 use stock_http::lineage::{LifeView, lives};
+use stock_http::once::{Asked, once};
 use utoipa::ToSchema;
 
 use super::State;
 
 /// Which part of the journal to publish again.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SyncBody {
     /// First sequence; the journal's first unless said.
@@ -104,6 +106,9 @@ pub(super) async fn status(Ctx(state): Ctx<State>) -> Json<Sync> {
 /// requests that overlap are done together.
 #[utoipa::path(
     post, path = "/api/sync", tag = "operations", request_body = Option<SyncBody>,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat gets the first answer."),
+    ),
     security(("bearer" = ["admin"])),
     responses(
         (status = 202, description = "It will be; `Location` tells how it goes.", body = Sync),
@@ -112,8 +117,25 @@ pub(super) async fn status(Ctx(state): Ctx<State>) -> Json<Sync> {
 )]
 pub(super) async fn replay(
     Ctx(state): Ctx<State>,
+    principal: Principal,
+    headers: HeaderMap,
     OptionalJson(body): OptionalJson<SyncBody>,
 ) -> Result<Response, Problem> {
+    let asked = Asked {
+        subject: principal.subject.as_ref(),
+        headers: &headers,
+        operation: "POST /api/sync",
+        body: &body,
+    };
+    once(&state.answers, asked, async {
+        state.outbox.request_replay(part(&state, &body)?);
+        Ok((StatusCode::ACCEPTED, Some("/api/sync".to_owned()), Sync::new(&state)))
+    })
+    .await
+}
+
+/// The part of the journal that is asked for.
+fn part(state: &State, body: &SyncBody) -> Result<ReplayEvents, Problem> {
     let head = state.outbox.committed().head.sequence.get();
     let lineage = state.outbox.lineage();
     let first = lineage.first().get();
@@ -128,11 +150,9 @@ pub(super) async fn replay(
     if !(from..=last).contains(&through) {
         return invalid("through", format!("from `from` to {head}, the journal's end"));
     }
-    state.outbox.request_replay(ReplayEvents {
+    Ok(ReplayEvents {
         epoch: lineage.current().epoch,
         from: Sequence::new(from),
         through: Sequence::new(through),
-    });
-    let answer = (StatusCode::ACCEPTED, [(header::LOCATION, "/api/sync")], Json(Sync::new(&state)));
-    Ok(answer.into_response())
+    })
 }

@@ -158,7 +158,7 @@ impl World {
             let Some((place, id)) = self.random.choice(&self.reservations).cloned() else {
                 return;
             };
-            self.ask(place, Ask::Cancel { id, reply });
+            self.ask(place, Ask::Cancel { id, request: None, reply });
         } else {
             let kept =
                 self.ledgers().into_iter().filter(|one| one.state == ReservationState::Confirmed);

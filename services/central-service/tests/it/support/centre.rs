@@ -22,6 +22,7 @@ use central_service::read_model::{Level, ReadModel, StoreView};
 use central_service::store::Witness;
 use event_log::{EventLog, Offset};
 use inventory_core::FreshnessBounds;
+use service_kit::answers::Answers;
 use shared_events::command::CommandEnvelope;
 use shared_events::topic::TopicSpec;
 use shared_events::{Sku, StoreId, Timestamp};
@@ -38,6 +39,7 @@ pub(crate) struct Centre {
     pub(crate) reader: Arc<Mutex<Reader>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) streams: Arc<Streams>,
+    answers: Arc<Answers>,
     /// Ends the streams.
     pub(crate) closing: CancellationToken,
     /// What its clock says.
@@ -96,6 +98,7 @@ impl Centre {
         let metrics = Arc::new(Metrics::default());
         let model = Arc::new(ReadModel::new(bounds));
         let database = Database::open(folder).expect("the folder is free");
+        let answers = Arc::new(Answers::open(folder).expect("the folder is this centre's"));
         let reader = Arc::new(Mutex::new(database.reader().expect("a reader")));
         let history = Recorder::open(&database, history_events).expect("a sound database");
         let feed = Feed::new(&history, database.reader().expect("a reader"));
@@ -123,7 +126,8 @@ impl Centre {
             metrics: Arc::clone(&metrics),
         };
         let now = Timestamp::from_unix_millis(1_790_000_000_000).expect("this century");
-        Self { projection, intake, session: None, model, reader, metrics, streams, closing, now }
+        let session = None;
+        Self { projection, intake, session, model, reader, metrics, streams, answers, closing, now }
     }
 
     /// Subscribes, unless that is done: what is written from here on is live.
@@ -276,6 +280,7 @@ impl Centre {
             reader: Arc::clone(&self.reader),
             streams: Arc::clone(&self.streams),
             admission: Arc::clone(&self.intake.admission),
+            answers: Arc::clone(&self.answers),
         })
     }
 }
