@@ -24,6 +24,7 @@ use central_service::projector::Handle;
 use central_service::read_model::ReadModel;
 use event_log::{MemoryLog, Offset, Received};
 use inventory_core::{FreshnessBounds, StalenessBuffer, StockItem, decide, evolve};
+use service_kit::answers::Answers;
 use shared_events::topic::Topics;
 use shared_events::wire::{IncomingRecord, OutgoingRecord, encode_event};
 use shared_events::{
@@ -82,7 +83,7 @@ fn availability(times: usize) -> anyhow::Result<()> {
     centre.hear(&chain)?;
     let skus: Vec<String> = (0..ASKED).map(|number| format!("ITEM-{:05}", number * 7)).collect();
     let path = format!("/api/query/availability?sku={}", skus.join(","));
-    let router = centre.router();
+    let router = centre.router()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     for _time in 0..times {
         let request = Request::get(&path).body(Body::empty())?;
@@ -156,7 +157,7 @@ struct Centre {
     settings: Settings,
     reader: Arc<Mutex<Reader>>,
     batches: usize,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Centre {
@@ -191,7 +192,7 @@ impl Centre {
             settings,
             reader,
             batches: 0,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -248,8 +249,8 @@ impl Centre {
         Ok(())
     }
 
-    fn router(&self) -> Router {
-        api::router(api::State {
+    fn router(&self) -> anyhow::Result<Router> {
+        Ok(api::router(api::State {
             model: Arc::clone(&self.model),
             ledger: Handle::closed(),
             centre: self.settings.centre.clone(),
@@ -257,7 +258,8 @@ impl Centre {
             reader: Arc::clone(&self.reader),
             streams: Arc::clone(&self.streams),
             admission: Arc::clone(&self.admission),
-        })
+            answers: Arc::new(Answers::open(self.folder.path())?),
+        }))
     }
 }
 

@@ -49,7 +49,8 @@ fn section(command: &Command, page: &mut String) {
     for arg in rows {
         page.push_str(&row(arg));
     }
-    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+    let told = |inner: &&Command| inner.get_name() != "help" && !inner.is_hide_set();
+    for inner in command.get_subcommands().filter(told) {
         section(inner, page);
     }
     if is_root {
