@@ -30,6 +30,10 @@ use tracing::warn;
 
 use cli::Command;
 
+/// Requests on all threads allocate small things: the system's allocator makes them wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // 1. Understand the command line completely, before anything is opened or bound.
     let cli = match cli::parse() {

@@ -2,6 +2,7 @@
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use access::{Principal, Stores};
 use axum::extract::State as Ctx;
@@ -115,7 +116,7 @@ impl Chosen<'_> {
     )
 )]
 pub(super) async fn availability(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Query(query): Query<AvailabilityQuery>,
 ) -> Result<Response, Problem> {

@@ -1,5 +1,7 @@
 //! `replace` and `adjust` for callers who know the centre only: carried to the store, which decides.
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -105,7 +107,7 @@ fn verdict(
     )
 )]
 pub(super) async fn replace(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     Json(body): Json<ReplaceBody>,
@@ -130,7 +132,7 @@ pub(super) async fn replace(
     )
 )]
 pub(super) async fn adjust(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     Json(body): Json<AdjustBody>,
@@ -149,7 +151,7 @@ pub(super) async fn adjust(
     )
 )]
 pub(super) async fn command(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Path(id): Path<CommandId>,
 ) -> Result<axum::Json<CommandView>, Problem> {

@@ -1,6 +1,8 @@
 //! Records that were not let in: looking at them, and trying them again.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
@@ -189,7 +191,7 @@ fn excerpt(bytes: &[u8]) -> String {
     )
 )]
 pub(super) async fn dead_letters(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Query(query): Query<DeadLettersQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
@@ -221,7 +223,7 @@ pub(super) async fn dead_letters(
     )
 )]
 pub(super) async fn redrive(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Path(id): Path<i64>,
     headers: HeaderMap,

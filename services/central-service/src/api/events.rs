@@ -2,6 +2,7 @@
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use access::{Principal, Stores};
 use axum::Json;
@@ -118,7 +119,7 @@ pub(super) struct Changes {
     )
 )]
 pub(super) async fn events(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<Changes>, Problem> {

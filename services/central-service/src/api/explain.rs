@@ -1,5 +1,7 @@
 //! Why a number is what it is: term by term, each with what made it.
 
+use std::sync::Arc;
+
 use axum::extract::State as Ctx;
 use inventory_core::Freshness;
 use serde::Serialize;
@@ -92,7 +94,7 @@ pub(super) struct ReservedUnits {
     )
 )]
 pub(super) async fn explain(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, sku)): Path<(StoreId, Sku)>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Dated<NowOrThen<Explanation, ExplanationThen>>, Problem> {

@@ -2,6 +2,8 @@
 //! what the centre has of it.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
@@ -56,7 +58,7 @@ pub(super) struct ItemHistory {
     )
 )]
 pub(super) async fn item_events(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, sku)): Path<(StoreId, Sku)>,
     Query(query): Query<ItemEventsQuery>,
 ) -> Result<Json<ItemHistory>, Problem> {

@@ -159,7 +159,7 @@ pub(crate) fn doors(state: State, access: &Access) -> Doors {
         .routes(routes!(operations::livez))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))
-        .with_state(state)
+        .with_state(Arc::new(state))
         .split_for_parts();
     described::complete(&mut description);
     let rules = Rules::declared(&mut description).expect("every operation says who may use it");

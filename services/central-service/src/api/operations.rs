@@ -1,5 +1,6 @@
 //! What operators ask: is it alive, is it ready, how is it doing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State as Ctx;
@@ -30,7 +31,10 @@ pub(super) async fn livez() -> &'static str {
     security(()),
     responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
 )]
-pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuery>) -> Response {
+pub(super) async fn readyz(
+    Ctx(state): Ctx<Arc<State>>,
+    Query(query): Query<ReadyQuery>,
+) -> Response {
     let broker = state.metrics.trouble().map_or(Condition::Ok, Condition::Degraded);
     let stores = state.model.stores();
     let doubtful: Vec<String> = stores
@@ -60,7 +64,7 @@ pub(super) async fn readyz(Ctx(state): Ctx<State>, Query(query): Query<ReadyQuer
     security(()),
     responses((status = 200, description = "All metrics."))
 )]
-pub(super) async fn metrics(Ctx(state): Ctx<State>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(Ctx(state): Ctx<Arc<State>>, headers: HeaderMap) -> Response {
     let mut stores = Vec::new();
     for seen in state.model.stores() {
         let label = StoreLabel { store: seen.view.id.to_string() };

@@ -1,6 +1,8 @@
 //! Safety stock: units that are kept back from online customers.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
@@ -77,7 +79,10 @@ pub(super) struct Policies {
     security(("bearer" = ["admin"])),
     responses((status = 200, description = "All of them, the most general first.", body = Policies))
 )]
-pub(super) async fn safety_stocks(Ctx(state): Ctx<State>, principal: Principal) -> Json<Policies> {
+pub(super) async fn safety_stocks(
+    Ctx(state): Ctx<Arc<State>>,
+    principal: Principal,
+) -> Json<Policies> {
     let mut all = state.model.safety_stocks(|all| {
         let of_its_stores = |policy: &&SafetyStock| {
             policy.scope.store_id.as_ref().is_none_or(|store| principal.stores.include(store))
@@ -112,7 +117,7 @@ pub(super) struct SafetyStockBody {
     )
 )]
 pub(super) async fn set(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Query(scope): Query<ScopeQuery>,
     Body(body): Body<SafetyStockBody>,
@@ -135,7 +140,7 @@ pub(super) async fn set(
     )
 )]
 pub(super) async fn remove(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Query(scope): Query<ScopeQuery>,
 ) -> Result<Json<PolicyView>, Problem> {

@@ -1,6 +1,8 @@
 //! Stock of one item: everywhere, in one store, and a whole store page by page.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::extract::State as Ctx;
 use serde::{Deserialize, Serialize};
@@ -100,7 +102,7 @@ pub(super) struct Global {
     )
 )]
 pub(super) async fn global(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Path(sku): Path<Sku>,
     Query(query): Query<AsOfTimeQuery>,
@@ -149,7 +151,7 @@ pub(super) async fn global(
     )
 )]
 pub(super) async fn item(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, sku)): Path<(StoreId, Sku)>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Dated<NowOrThen<Item, ItemThen>>, Problem> {
@@ -196,7 +198,7 @@ pub(super) struct Items {
     )
 )]
 pub(super) async fn items(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path(store): Path<StoreId>,
     Query(query): Query<ItemsQuery>,
 ) -> Result<Dated<Items>, Problem> {

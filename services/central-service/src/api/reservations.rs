@@ -1,6 +1,8 @@
 //! Reservations as they stand: read, listed, fulfilled, cancelled.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::sync::Arc;
+
 use access::{Principal, Scope, Stores};
 use axum::extract::State as Ctx;
 use axum::http::{HeaderMap, StatusCode};
@@ -32,7 +34,7 @@ use crate::ledger::{Answer, Ask};
     )
 )]
 pub(super) async fn reservation(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Path(id): Path<ReservationId>,
 ) -> Result<Response, Problem> {
@@ -81,7 +83,7 @@ pub(super) struct Reservations {
     )
 )]
 pub(super) async fn reservations(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Query(query): Query<ReservationsQuery>,
 ) -> Result<axum::Json<Reservations>, Problem> {
@@ -127,7 +129,7 @@ pub(super) struct FulfilBody {
     )
 )]
 pub(super) async fn fulfil(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Path(id): Path<ReservationId>,
     headers: HeaderMap,
@@ -181,7 +183,7 @@ pub(super) async fn fulfil(
     )
 )]
 pub(super) async fn cancel(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Path(id): Path<ReservationId>,
     headers: HeaderMap,

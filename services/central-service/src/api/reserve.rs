@@ -1,6 +1,7 @@
 //! `POST /api/reservations`: what a customer wants, checked before anyone is asked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use access::{Principal, Stores};
 use axum::extract::State as Ctx;
@@ -94,7 +95,7 @@ struct LineBody {
     )
 )]
 pub(super) async fn reserve(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     Json(body): Json<ReserveBody>,

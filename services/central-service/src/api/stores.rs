@@ -1,5 +1,7 @@
 //! The stores the centre knows, and the operator's switch of each.
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
@@ -112,7 +114,7 @@ impl From<Option<&Selling>> for SellingView {
     security(("bearer" = ["stock:read"])),
     responses((status = 200, description = "All stores.", body = Stores))
 )]
-pub(super) async fn stores(Ctx(state): Ctx<State>, principal: Principal) -> Json<Stores> {
+pub(super) async fn stores(Ctx(state): Ctx<Arc<State>>, principal: Principal) -> Json<Stores> {
     let seen = state.model.stores();
     let seen = seen.iter().filter(|seen| principal.stores.include(&seen.view.id));
     Json(Stores { stores: seen.map(|seen| Store::new(&state, seen)).collect() })
@@ -128,7 +130,7 @@ pub(super) async fn stores(Ctx(state): Ctx<State>, principal: Principal) -> Json
     )
 )]
 pub(super) async fn store(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path(store): Path<StoreId>,
 ) -> Result<Json<Store>, Problem> {
     let (_, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
@@ -157,7 +159,7 @@ pub(super) struct SellingBody {
     )
 )]
 pub(super) async fn sell(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path(store): Path<StoreId>,
     Body(body): Body<SellingBody>,
 ) -> Result<Json<SellingView>, Problem> {

@@ -108,7 +108,7 @@ pub(super) struct StreamQuery {
     )
 )]
 pub(super) async fn stream(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
@@ -135,7 +135,7 @@ pub(super) async fn stream(
         Problem::new(ErrorCode::Overloaded, detail)
     })?;
     let (frames, body) = frames::channel(streams.limits.patience, streams.closing.clone());
-    let client = Client { streams, model: state.model, filter, frames };
+    let client = Client { streams, model: Arc::clone(&state.model), filter, frames };
     tokio::spawn(async move {
         // What a token lets see ends with it; the client comes back with a newer one.
         if tokio::time::timeout(principal.lasts(), client.run(start)).await.is_err() {

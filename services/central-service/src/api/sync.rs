@@ -1,5 +1,7 @@
 //! Asking a store for its journal again, and watching it come.
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
@@ -120,7 +122,7 @@ impl Compared {
     )
 )]
 pub(super) async fn status(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path(store): Path<StoreId>,
 ) -> Result<Json<Sync>, Problem> {
     let (_, seen) = state.model.store(&store).ok_or_else(|| unknown_store(&store))?;
@@ -143,7 +145,7 @@ pub(super) async fn status(
     )
 )]
 pub(super) async fn compare(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     Path(store): Path<StoreId>,
     headers: HeaderMap,

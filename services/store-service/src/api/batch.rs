@@ -1,5 +1,7 @@
 //! Many commands in one body: a line each in, a line each out, each judged on its own.
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::body::Bytes;
 use axum::extract::State as Ctx;
@@ -96,7 +98,7 @@ pub(super) enum Outcome {
     )
 )]
 pub(super) async fn batch(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     Body(body): Body,

@@ -1,5 +1,7 @@
 //! `replace` and `adjust`, for one item at a time.
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::Json as JsonBody;
 use axum::extract::State as Ctx;
@@ -32,7 +34,7 @@ use crate::writer::Request;
     )
 )]
 pub(super) async fn replace(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     Json(body): Json<ReplaceBody>,
@@ -55,7 +57,7 @@ pub(super) async fn replace(
     )
 )]
 pub(super) async fn adjust(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     Json(body): Json<AdjustBody>,

@@ -63,7 +63,7 @@ pub fn router(state: State) -> Router {
 /// The interface before it is that of a store: routes, who may use them, description and docs page. Made
 /// once, however many stores there are.
 pub(crate) struct Interface {
-    routes: Router<State>,
+    routes: Router<Arc<State>>,
     rules: Rules,
     docs: Router,
 }
@@ -111,7 +111,7 @@ impl Interface {
     /// That of one store, guarded.
     pub(crate) fn doors(&self, state: State, access: &Access) -> Doors {
         let home = state.store.clone();
-        let router = self.routes.clone().with_state(state).merge(self.docs.clone());
+        let router = self.routes.clone().with_state(Arc::new(state)).merge(self.docs.clone());
         access.guard(router, self.rules.clone(), Some(&home))
     }
 }

@@ -1,5 +1,6 @@
 //! What operators ask: is it alive, is it ready, how is it doing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State as Ctx;
@@ -35,7 +36,7 @@ pub(super) async fn livez() -> &'static str {
     responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
 )]
 pub(super) async fn readyz(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Query(query): Query<ReadyQuery>,
 ) -> Result<Response, Problem> {
     Ok(readiness(&checks(&state).await?, &query))
@@ -92,7 +93,7 @@ fn opening(stage: Stage) -> Condition {
     responses((status = 200, description = "All metrics."))
 )]
 pub(super) async fn metrics(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let oldest = oldest_seconds(&state).await?;

@@ -1,6 +1,8 @@
 //! The shelf now, and an item's history.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State as Ctx;
 use axum::http::header;
@@ -30,7 +32,7 @@ use crate::journal::Reader;
     )
 )]
 pub(super) async fn item(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, sku)): Path<(StoreId, Sku)>,
 ) -> Result<Response, Problem> {
     require_known(&state, &store)?;
@@ -74,7 +76,7 @@ pub(super) struct Items {
     )
 )]
 pub(super) async fn items(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path(store): Path<StoreId>,
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Items>, Problem> {
@@ -123,7 +125,7 @@ pub(super) struct History {
     )
 )]
 pub(super) async fn events(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, sku)): Path<(StoreId, Sku)>,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<History>, Problem> {

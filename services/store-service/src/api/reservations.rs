@@ -1,6 +1,8 @@
 //! What staff pick: reservations with something in this store, and what became of them at the shelf.
 #![expect(unused_qualifications, reason = "the path macro repeats the query types")]
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
@@ -101,7 +103,7 @@ pub(super) struct Reservations {
     )
 )]
 pub(super) async fn reservations(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path(store): Path<StoreId>,
     Query(query): Query<ReservationsQuery>,
 ) -> Result<Json<Reservations>, Problem> {
@@ -124,7 +126,7 @@ pub(super) async fn reservations(
     )
 )]
 pub(super) async fn reservation(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, id)): Path<(StoreId, ReservationId)>,
 ) -> Result<Json<Reservation>, Problem> {
     require_known(&state, &store)?;
@@ -206,7 +208,7 @@ struct SettledLine {
     )
 )]
 pub(super) async fn fulfil(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, id)): Path<(StoreId, ReservationId)>,
     principal: Principal,
     headers: HeaderMap,
@@ -233,7 +235,7 @@ pub(super) async fn fulfil(
     )
 )]
 pub(super) async fn refuse(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     Path((store, id)): Path<(StoreId, ReservationId)>,
     principal: Principal,
     headers: HeaderMap,

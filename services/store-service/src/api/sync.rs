@@ -1,5 +1,7 @@
 //! Publishing a part of the journal again, and how far the relay came.
 
+use std::sync::Arc;
+
 use access::Principal;
 use axum::Json;
 use axum::extract::State as Ctx;
@@ -98,7 +100,7 @@ impl Sync {
     security(("bearer" = ["stock:read"])),
     responses((status = 200, description = "As it stands.", body = Sync))
 )]
-pub(super) async fn status(Ctx(state): Ctx<State>) -> Json<Sync> {
+pub(super) async fn status(Ctx(state): Ctx<Arc<State>>) -> Json<Sync> {
     Json(Sync::new(&state))
 }
 
@@ -116,7 +118,7 @@ pub(super) async fn status(Ctx(state): Ctx<State>) -> Json<Sync> {
     )
 )]
 pub(super) async fn replay(
-    Ctx(state): Ctx<State>,
+    Ctx(state): Ctx<Arc<State>>,
     principal: Principal,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<SyncBody>,
