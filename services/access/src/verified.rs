@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::principal::Principal;
+use crate::principal::{Principal, Stores};
 use crate::tokens::LEEWAY_SECONDS;
 
-/// Tokens of a generation. Two generations are kept, some 10 MiB.
+/// Tokens of a generation. Two generations are kept, some 40 MiB at the most.
 const MAX_TOKENS: usize = 16_384;
+/// Who is bound to more stores is verified each time: it would take the room of hundreds.
+const MAX_STORES: usize = 16;
 
 /// A token's name: nothing can be told from it.
 pub(crate) type Name = [u8; 32];
@@ -46,8 +48,11 @@ impl Verified {
         (now_seconds <= until).then_some(principal)
     }
 
-    /// Remembers a token that was verified.
+    /// Remembers a token that was verified, unless that takes much room.
     pub(crate) fn add(&self, name: Name, principal: Principal) {
+        if matches!(&principal.stores, Stores::Only(stores) if stores.len() > MAX_STORES) {
+            return;
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).add(name, principal);
     }
 }
@@ -79,6 +84,17 @@ mod tests {
             assert_eq!(verified.find(&name, now).is_some(), found, "{now}");
         }
         assert_eq!(verified.find(&Verified::name("token2"), 0), None);
+    }
+
+    #[test]
+    fn who_is_bound_to_many_stores_is_not_kept() {
+        let verified = Verified::default();
+        for (stores, kept) in [(MAX_STORES, true), (MAX_STORES + 1, false)] {
+            let bound = (0..stores).map(|number| format!("S{number}").parse().unwrap()).collect();
+            let name = Verified::name(&stores.to_string());
+            verified.add(name, Principal { stores: Stores::Only(bound), ..until(1_000) });
+            assert_eq!(verified.find(&name, 0).is_some(), kept, "{stores} stores");
+        }
     }
 
     #[test]

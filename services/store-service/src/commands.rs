@@ -161,12 +161,14 @@ impl Commands {
             polled.map_err(Halt::Broker)?;
             retry.succeeded();
             if Instant::now() >= ask_at {
-                let end = subscriber.end(&topic, 0).unwrap_or(reached);
-                if stalls.told(0, reached, end, Instant::now()) {
+                // No answer says nothing: what is suspected stays so.
+                let end = subscriber.end(&topic, 0);
+                let told = |end: &Offset| stalls.told(0, reached, *end, Instant::now());
+                if end.as_ref().is_ok_and(told) {
                     let detail = "there are commands that do not come".to_owned();
                     return Err(Halt::Broker(Error::Client(detail)));
                 }
-                let rest = if end > reached { ASK_AGAIN_AFTER } else { ASK_END_EVERY };
+                let rest = if end == Ok(reached) { ASK_END_EVERY } else { ASK_AGAIN_AFTER };
                 ask_at = Instant::now() + rest;
             }
         }

@@ -186,7 +186,13 @@ impl Subscriber for SharedSubscriber {
     fn end(&mut self, topic: &str, partition: i32) -> Result<Offset, Error> {
         let admin = self.log.admin()?;
         let asked = admin.inner().fetch_watermarks(topic, partition, END_WITHIN);
-        let (_, high) = asked.map_err(|error| self.log.translate(&error))?;
+        let (_, high) = asked.map_err(|error| {
+            let error = self.log.translate(&error);
+            if let (Error::Unreachable { .. }, Some(shared)) = (&error, &self.log.shared) {
+                shared.left(&admin);
+            }
+            error
+        })?;
         Ok(Offset(high))
     }
 }

@@ -206,6 +206,9 @@ async fn serve(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> 
     let Some(store) = args.only_store() else {
         return several::serve(args, stop).await;
     };
+    if let Err(wrong) = several::check_alone(store, &args.data_dir) {
+        return Ok(cli::makes_no_sense(&wrong, "store"));
+    }
     let config = args.config(store, args.data_dir.clone());
     let (store, own) = (store.clone(), Own::Store(store.as_str()));
     let log = match args.broker.log().and_then(|log| args.record_keys.before(log, own)) {

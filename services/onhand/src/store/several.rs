@@ -1,6 +1,7 @@
 //! Several stores in one process: a folder and a prefix for each, the broker's clients for all.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use anyhow::{Context as _, bail};
 use event_log::{EventLog, KafkaLog};
 use service_kit::server::most_files;
 use shared_events::StoreId;
+use store_service::journal::DATABASE;
 use store_service::{Config, Several};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -58,6 +60,27 @@ fn check(args: &Args) -> Result<(), String> {
         return Err("--location is one shop's, and --store-id names several: \
              leave it out, or run that store in a process of its own"
             .to_owned());
+    }
+    let alone = args.data_dir.join(DATABASE);
+    if alone.exists() {
+        return Err(format!(
+            "{} is the journal of a store that was alone: several have a folder each. Move it, and what is \
+             beside it, to a folder with the store's name, or name another --data-dir",
+            alone.display()
+        ));
+    }
+    Ok(())
+}
+
+/// A store that is alone has its journal in the folder itself; one of several beneath it. It must not begin
+/// a second journal beside the one it has.
+pub(super) fn check_alone(store: &StoreId, data_dir: &Path) -> Result<(), String> {
+    let beneath = data_dir.join(store.as_str());
+    if beneath.join(DATABASE).exists() {
+        let folder = beneath.display();
+        return Err(format!(
+            "store {store} has a journal in {folder}, from when it was one of several: --data-dir {folder} serves it alone"
+        ));
     }
     Ok(())
 }

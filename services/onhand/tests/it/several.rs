@@ -200,6 +200,31 @@ fn stores_that_do_not_go_together_are_refused_with_the_fix() {
     }
 }
 
+#[test]
+fn a_store_that_was_one_of_several_does_not_begin_a_second_journal_and_the_other_way_round() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("stores");
+    let alone = folder.path().join("alone");
+    for place in [data.join("A"), alone.clone()] {
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("journal.db"), "what was sold").unwrap();
+    }
+    for (stores, data, fix) in [
+        ("A", &data, format!("--data-dir {} serves it alone", data.join("A").display())),
+        ("A,B", &alone, "to a folder with the store's name".to_owned()),
+    ] {
+        let output = onhand()
+            .args(["store", "--kafka", "127.0.0.1:1", "--store-id", stores, "--data-dir"])
+            .arg(data)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        assert!(said.contains(&fix), "{said}");
+    }
+    assert!(!data.join("journal.db").exists() && !alone.join("A").exists(), "nothing was opened");
+}
+
 /// Threads of a process by their name.
 fn threads(process: u32, name: &str) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::any;
 use prometheus_client::registry::Registry;
 use service_kit::extract::Query;
-use service_kit::health::{Check, ReadyQuery, telling};
+use service_kit::health::{Check, Condition, ReadyQuery, telling};
 use service_kit::metrics::Common;
 use service_kit::server::Counts;
 use service_kit::server::beneath::{self, PREFIX};
@@ -85,17 +85,20 @@ impl Root {
     security(()),
     responses((status = 200, description = "Ready."), (status = 503, description = "Not ready."))
 )]
-async fn readyz(
-    Ctx(root): Ctx<Root>,
-    Query(query): Query<ReadyQuery>,
-) -> Result<Response, Problem> {
+async fn readyz(Ctx(root): Ctx<Root>, Query(query): Query<ReadyQuery>) -> Response {
     let mut all = Vec::new();
     for state in root.stores.iter() {
-        for Check { name, condition } in checks(state).await? {
+        // A journal that cannot be read is one store's trouble, and the rest is still told.
+        let unreadable = "it cannot be read; the log has the cause".to_owned();
+        let found = checks(state).await.map_or_else(
+            |_told_in_the_log| vec![Check::new("journal", Condition::Failed(unreadable))],
+            Vec::from,
+        );
+        for Check { name, condition } in found {
             all.push(Check::new(format!("store {}: {name}", state.store), condition));
         }
     }
-    Ok(telling(&all, |check| query.is_verbose() || check.has_failed()))
+    telling(&all, |check| query.is_verbose() || check.has_failed())
 }
 
 /// Metrics of the process: connections, and requests that are no store's.
