@@ -70,12 +70,18 @@ async fn without_keys_a_service_serves_its_own_machine_only() {
             serving.push((start(&args, &log), asked, start_as));
             continue;
         }
-        let refused = run(&args);
-        assert_eq!(refused.status.code(), Some(64), "{start_as:?}");
-        let told = said(&refused);
-        assert!(told.contains("onhand key") && told.contains("--token-keys"), "{told}");
-        assert!(!Path::new(&data).exists(), "nothing was opened");
+        // TLS tells the caller who answers, and a certificate which store calls: neither is a key.
+        let tls = ["--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "a"];
+        for args in [args.clone(), [&args[..], &tls].concat()] {
+            let refused = run(&args);
+            assert_eq!(refused.status.code(), Some(64), "{start_as:?}");
+            let told = said(&refused);
+            assert!(told.contains("onhand key") && told.contains("--token-keys"), "{told}");
+            assert!(!Path::new(&data).exists(), "nothing was opened");
+        }
     }
+    // A chain for trying things out has no address to be given.
+    assert_eq!(run(&["dev", "--listen", "0.0.0.0:1"]).status.code(), Some(64));
     for (mut running, asked, start_as) in serving {
         running.answers(&asked).await;
         let log = std::fs::read_to_string(&running.log).unwrap();
