@@ -43,6 +43,14 @@ pub(super) fn centre_folder(part: &Part) -> PathBuf {
     part.folder.join("centre")
 }
 
+/// A store with units of so many items, and a centre that shows them.
+pub(super) async fn filled(part: &Part, items: u64) -> anyhow::Result<(Process, Process)> {
+    let (store, centre) = (store(part).await?, centre(part).await?);
+    fill(&store, items).await?;
+    shown(&store, &centre).await?;
+    Ok((store, centre))
+}
+
 /// The name of an item by its number.
 pub(super) fn item(number: u64) -> String {
     format!("ITEM-{number}")
@@ -77,7 +85,7 @@ pub(super) async fn published(store: &Process) -> anyhow::Result<()> {
 }
 
 /// Waits until the centre shows everything the store wrote.
-pub(super) async fn shown(store: &Process, centre: &Process) -> anyhow::Result<()> {
+async fn shown(store: &Process, centre: &Process) -> anyhow::Result<()> {
     published(store).await?;
     let head = field(&store.ask("/api/sync").await?, "head");
     let path = format!("/api/stores/{STORE}");

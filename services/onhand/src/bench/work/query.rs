@@ -27,9 +27,7 @@ fn question(first: u64, items: u64) -> String {
 
 pub(in crate::bench) async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let part = run.part()?;
-    let (store, centre) = (chain::store(&part).await?, chain::centre(&part).await?);
-    chain::fill(&store, ITEMS).await?;
-    chain::shown(&store, &centre).await?;
+    let (store, centre) = chain::filled(&part, ITEMS).await?;
     let mut rows = Vec::new();
     for (name, what, items, aim) in
         [("query.one", "one item", 1, 0.85), ("query.fifty", "50 items in one", MANY, 0.6)]

@@ -37,9 +37,7 @@ struct Rounds {
 pub(in crate::bench) async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let rivals = run.rivals.as_deref().map(Rivals::read).transpose()?.unwrap_or_default();
     let part = run.part()?;
-    let (store, centre) = (chain::store(&part).await?, chain::centre(&part).await?);
-    chain::fill(&store, ITEMS).await?;
-    chain::shown(&store, &centre).await?;
+    let (store, centre) = chain::filled(&part, ITEMS).await?;
     let (log, topics) = (Arc::clone(&run.log), [run.bare_topic(), run.bare_topic()]);
     let folder = part.folder.clone();
     let mut path = run.blocking(move || BarePath::open(log.as_ref(), &topics, &folder)).await?;

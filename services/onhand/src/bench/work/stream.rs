@@ -16,9 +16,7 @@ const PER_SECOND: f64 = 100.0;
 
 pub(in crate::bench) async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let part = run.part()?;
-    let (store, centre) = (chain::store(&part).await?, chain::centre(&part).await?);
-    chain::fill(&store, ITEMS).await?;
-    chain::shown(&store, &centre).await?;
+    let (store, centre) = chain::filled(&part, ITEMS).await?;
     let (log, topic) = (Arc::clone(&run.log), run.bare_topic());
     let mut hop = run.blocking(move || Hop::open(log.as_ref(), &topic)).await?;
     let (mut limits, mut rounds, mut cost) = (Vec::new(), Vec::new(), None);

@@ -22,9 +22,7 @@ const HEARD_WITHIN: Duration = Duration::from_secs(30);
 
 pub(in crate::bench) async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let part = run.part()?;
-    let (store, centre) = (chain::store(&part).await?, chain::centre(&part).await?);
-    chain::fill(&store, ITEMS).await?;
-    chain::shown(&store, &centre).await?;
+    let (store, centre) = chain::filled(&part, ITEMS).await?;
     let (log, topic) = (Arc::clone(&run.log), run.bare_topic());
     let mut hop = run.blocking(move || Hop::open(log.as_ref(), &topic)).await?;
     let [mut bare_p50, mut bare_p99, mut p50, mut p99] = [const { Vec::new() }; 4];
