@@ -1,8 +1,8 @@
 //! Several services behind one listener, each beneath a prefix of its own: `/stores/A/api/…` is what
 //! `/api/…` is where A is alone.
 //!
-//! The prefix is taken off before a service's own router looks at the path, so routes, access rules,
-//! counts and traces are the same in both forms.
+//! The prefix is taken off before a service's own router looks at the path, so routes, access rules and
+//! counts are the same in both forms. Request spans do not name the service.
 
 use std::collections::HashMap;
 use std::sync::Arc;
