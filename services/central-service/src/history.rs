@@ -229,12 +229,15 @@ impl Recorder {
     /// [`Error::Sqlite`]; the recorder must not be used any more.
     pub fn record(&mut self, write: &Write<'_>, changes: &[NewChange<'_>]) -> Result<(), Error> {
         let kept = &mut self.kept;
-        for change in changes {
-            kept.newest += 1;
-            write.change(kept.newest, change)?;
+        let mut left = changes;
+        while !left.is_empty() {
+            let room = usize::try_from(SEGMENT - kept.newest % SEGMENT).unwrap_or(usize::MAX);
+            let (some, rest) = left.split_at(room.min(left.len()));
+            kept.newest = write.changes(kept.newest, some)?;
             if kept.newest.is_multiple_of(SEGMENT) {
                 write.full_segment(kept.newest / SEGMENT - 1)?;
             }
+            left = rest;
         }
         let too_many_through = kept.newest.saturating_sub(self.most);
         if kept.oldest <= too_many_through {
@@ -245,6 +248,12 @@ impl Recorder {
             kept.oldest = through + 1;
         }
         Ok(())
+    }
+
+    /// Whether more is kept than should be: a bound was lowered.
+    #[must_use]
+    pub fn keeps_too_much(&self) -> bool {
+        self.kept.newest - self.kept.before_oldest() > self.most
     }
 
     /// What was recorded is committed.

@@ -39,6 +39,7 @@ pub mod rebuild;
 mod repairs;
 pub mod resync;
 pub mod store;
+mod unsaved;
 mod watch;
 
 pub use app::App;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_log::{Error as BrokerError, EventLog, Publication};
+use service_kit::pace::Pace;
 use service_kit::retry::Retry;
 use service_kit::trace::names::PUBLISH_FAILED;
 use service_kit::trace::{self, Context, Span};
@@ -18,6 +19,10 @@ use crate::database::{Error, Lane, Reader};
 use crate::projector::Batches;
 
 const RECORDS_PER_BATCH: u32 = 500;
+/// How often a lane is published while there is more and more: a request to the broker costs both sides
+/// more than what is in it. Somebody may wait for a command, nobody for a record.
+const COMMANDS_EVERY: Duration = Duration::from_millis(2);
+const RECORDS_EVERY: Duration = Duration::from_millis(20);
 
 /// Rung when something was committed to the outbox, or when it is time to stop. Each lane hears it.
 #[derive(Debug, Default)]
@@ -96,7 +101,12 @@ impl Outbound {
         };
         // Rows behind this are published; the projector deletes them in its own time.
         let mut sent = 0;
+        let mut pace = Pace::new(match self.lane {
+            Lane::Commands => COMMANDS_EVERY,
+            Lane::Records => RECORDS_EVERY,
+        });
         while !cancel.is_cancelled() {
+            pace.wait();
             // Before the look: what is committed behind it rings again.
             let heard = self.bell.heard();
             let waiting = match self.reader.outbox(self.lane, sent, RECORDS_PER_BATCH) {
@@ -107,6 +117,7 @@ impl Outbound {
                 self.bell.wait(heard, Duration::from_secs(1));
                 continue;
             }
+            pace.begin();
             let batch: Vec<Publication> =
                 waiting.iter().map(|row| row.publication.clone()).collect();
             let mut spans = spans(&batch);

@@ -1,8 +1,8 @@
 //! What a batch of records does to the centre's view, and to its ledger.
 //!
 //! **Invariant:** rows, trackers, history, the ledger's transitions and positions are committed in one
-//! transaction, and memory shows only what is committed. An error leaves memory and database apart, so
-//! it ends the process.
+//! transaction, and memory shows only what is committed, but for what stores report of themselves (see
+//! [`crate::unsaved`]). An error leaves memory and database apart, so it ends the process.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,13 +18,14 @@ use shared_events::{
 
 use crate::admission::Cause;
 use crate::commitments::{AskKey, Change};
-use crate::database::{Database, Durability, Error, Lane, Loaded, Write};
+use crate::database::{Database, Durability, Error, Lane, Loaded};
 use crate::history::{NewChange, Recorder};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::letters::{Letter, NOT_IN_ITS_JOURNAL, TOO_FAR_AHEAD};
 use crate::read_model::{Level, ReadModel, StoreIndex};
 use crate::repairs::Aside;
 use crate::store::Store;
+use crate::unsaved::Unsaved;
 
 /// Records as decoded by the intake, with the positions behind them.
 #[derive(Debug, Default)]
@@ -89,6 +90,26 @@ struct Effects<'b> {
     aside: Aside,
 }
 
+impl<'b> Effects<'b> {
+    /// Whether there is more in it than what stores report of themselves.
+    fn change_something(&self) -> bool {
+        let Self { touched: _, trackers, items, changes, lost, aside } = self;
+        let nothing = trackers.is_empty() && items.is_empty() && changes.is_empty();
+        !nothing || *lost > 0 || !aside.is_empty()
+    }
+
+    /// The levels to be written, those of a store together and in order, as the database has them.
+    fn levels(&self) -> Vec<(&'b Sku, Level)> {
+        // A whole journal says it better.
+        let compared = |index| self.aside.compared.iter().any(|(of, _)| *of == index);
+        let level = |((_, sku), item): (&(_, &'b Sku), &Dirty)| Some((*sku, item.level?));
+        let mut levels: Vec<_> =
+            self.items.iter().filter_map(level).filter(|(_, at)| !compared(at.store)).collect();
+        levels.sort_unstable_by_key(|(sku, level)| (level.store, *sku));
+        levels
+    }
+}
+
 /// The centre's view and its ledger: database, its memory, and the rules between.
 #[derive(Debug)]
 pub struct Projection {
@@ -101,8 +122,7 @@ pub struct Projection {
     gap_grace_ms: u64,
     pub(crate) started: Instant,
     pub(crate) topics: Topics,
-    /// Published, and still in the outbox.
-    published: Vec<(Lane, i64)>,
+    unsaved: Unsaved,
 }
 
 impl Projection {
@@ -135,7 +155,7 @@ impl Projection {
             by_id: HashMap::new(),
             gap_grace_ms,
             started: Instant::now(),
-            published: Vec::new(),
+            unsaved: Unsaved::default(),
         };
         for (id, witness) in stores {
             let index = view.add_store(id);
@@ -185,7 +205,14 @@ impl Projection {
             effects.aside.told = self.tell(now);
         }
         applied.lost = effects.lost;
-        applied.corrected = self.commit(batch, &effects, now)?;
+        self.unsaved.heard(&effects.touched, &batch.positions);
+        let reported_only = !effects.change_something()
+            && batch.cluster_id.is_none()
+            && !self.ledger.has_unwritten()
+            && !self.history.keeps_too_much();
+        if !reported_only {
+            applied.corrected = self.commit(batch, &effects, now)?;
+        }
         self.show(effects, applied.corrected, now);
         self.history.committed();
         self.ledger.committed();
@@ -315,17 +342,35 @@ impl Projection {
         }
         self.ledger.advance(now);
         let unwritten = self.ledger.has_unwritten();
-        if unwritten || !self.published.is_empty() {
-            let durability =
-                if unwritten { Durability::EveryCommit } else { Durability::Checkpoint };
-            let write = self.database.write(durability)?;
-            forget(&write, &self.published)?;
+        if unwritten {
+            let write = self.database.write(Durability::EveryCommit)?;
+            self.unsaved.write(&write, &self.stores)?;
             self.ledger.write(&write, now)?;
             write.commit()?;
-            self.published.clear();
+            self.unsaved = Unsaved::default();
         }
         self.ledger.committed();
         Ok(unwritten)
+    }
+
+    /// Whether something waits for a transaction.
+    #[must_use]
+    pub fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// Saves what has waited for a transaction.
+    ///
+    /// # Errors
+    /// [`Error`]; the view must not be used any more.
+    pub fn save(&mut self) -> Result<(), Error> {
+        if self.has_unsaved() {
+            let write = self.database.write(Durability::Checkpoint)?;
+            self.unsaved.write(&write, &self.stores)?;
+            write.commit()?;
+            self.unsaved = Unsaved::default();
+        }
+        Ok(())
     }
 
     /// When [`Self::serve`] has something to do again, unless something happens before.
@@ -334,11 +379,9 @@ impl Projection {
         self.ledger.next_due()
     }
 
-    /// Notes what has been published of a lane; it is forgotten with the next transaction. Until then a
-    /// crash publishes it again, which its readers know how to take.
+    /// Notes what has been published of a lane; it is forgotten with the next transaction.
     pub fn published(&mut self, lane: Lane, through: i64) {
-        self.published.retain(|(of, _)| *of != lane);
-        self.published.push((lane, through));
+        self.unsaved.published(lane, through);
     }
 
     fn commit(
@@ -348,24 +391,15 @@ impl Projection {
         now: Timestamp,
     ) -> Result<u64, Error> {
         let write = self.database.write(Durability::Checkpoint)?;
-        for place in &effects.touched {
-            if let Some(store) = self.stores.get(*place) {
-                let index = StoreIndex(u32::try_from(*place).unwrap_or(u32::MAX));
-                write.store(index, &store.id, &store.witness)?;
-            }
-        }
+        self.unsaved.write(&write, &self.stores)?;
         for (index, epoch) in &effects.trackers {
             let store = self.stores.get_mut(index.place());
             if let Some(tracker) = store.and_then(|store| store.trackers.get_mut(epoch)) {
                 write.tracker(*index, *epoch, &tracker.take_changes())?;
             }
         }
-        for ((index, sku), Dirty { level, changes }) in &effects.items {
-            // The whole journal says it better.
-            let compared = effects.aside.compared.iter().any(|(of, _)| of == index);
-            if let Some(level) = level.filter(|_| !compared) {
-                write.level(sku, &level)?;
-            }
+        write.levels(effects.levels())?;
+        for ((index, sku), Dirty { changes, .. }) in &effects.items {
             for (key, change) in changes {
                 write.commitment(*index, sku, key, *change)?;
             }
@@ -377,12 +411,8 @@ impl Projection {
         if let Some(cluster_id) = &batch.cluster_id {
             write.cluster_id(cluster_id)?;
         }
-        for position in &batch.positions {
-            write.position(position)?;
-        }
-        forget(&write, &self.published)?;
         write.commit()?;
-        self.published.clear();
+        self.unsaved = Unsaved::default();
         Ok(corrected)
     }
 
@@ -439,10 +469,6 @@ impl Projection {
             }
         }
     }
-}
-
-fn forget(write: &Write<'_>, published: &[(Lane, i64)]) -> Result<(), Error> {
-    published.iter().try_for_each(|(lane, through)| write.published(*lane, *through))
 }
 
 /// What an event makes of units kept for a reservation.

@@ -31,7 +31,8 @@ const BATCHES: usize = 2;
 const MAILBOX: usize = 1_024;
 /// Most requests of one transaction.
 const REQUESTS_PER_COMMIT: usize = 256;
-/// How often stores are looked at for events that do not come.
+/// How often stores are looked at for events that do not come, and what has waited for a transaction is
+/// saved.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What is sent to the projector.
@@ -250,6 +251,7 @@ impl Projector {
             self.serve(round.asks, &round.traces)?;
             if Instant::now() >= look_at {
                 look_at = Instant::now() + LOOK_EVERY;
+                self.projection.save()?;
                 let asked = self.projection.ask_for_missing(now())?;
                 if asked > 0 {
                     self.metrics.replays_asked.inc_by(asked);
@@ -257,7 +259,7 @@ impl Projector {
                 }
             }
             if round.stop {
-                return Ok(());
+                return self.projection.save();
             }
         }
     }

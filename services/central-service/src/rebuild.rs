@@ -72,6 +72,7 @@ pub fn rebuild(
         progress.stores = model.stores().len();
         told(progress);
         if batch.caught_up {
+            projection.save()?;
             return Ok(true);
         }
     }

@@ -37,6 +37,11 @@ impl Aside {
         Self { letters, topics, ..Self::default() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { letters, told, compared, topics: _ } = self;
+        letters.is_empty() && told.is_empty() && compared.is_empty()
+    }
+
     /// Writes it; gives how many items were not as their journals have them.
     pub(crate) fn write(
         &self,
@@ -82,7 +87,7 @@ fn correct(
     for (sku, level) in &gathered.levels {
         let shown = model.level(index, sku);
         if shown.as_ref() != Some(level) {
-            write.level(sku, level)?;
+            write.levels([(sku, *level)])?;
             changes.push(correction(sku, shown.as_ref(), level));
         }
     }

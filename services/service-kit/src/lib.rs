@@ -17,6 +17,7 @@ pub mod health;
 pub mod http;
 pub mod key_file;
 pub mod metrics;
+pub mod pace;
 pub mod problem;
 pub mod retry;
 pub mod server;

@@ -3,10 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Older versions can corrupt a database when a write-ahead log is reset (fixed in 3.51.3).
 const OLDEST_SOUND_VERSION: i32 = 3_051_003;
+
+/// Pages of the write-ahead log that are moved into the database at once, 16 MiB: what is written again and
+/// again moves once, and no commit waits for long.
+const PAGES_PER_CHECKPOINT: u32 = 4_000;
+
+/// Memory for a writer's pages, in KiB, where SQLite has 2,000: a transaction's pages fit, so that none is
+/// written before its end. More does not help: pages read again are in the system's cache, and commits that
+/// split a page look through all of this one (`pcache1TruncateUnsafe`).
+const CACHE_KIB: u32 = 8_192;
 
 /// What a database file is for, so that one is never taken for another.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +106,7 @@ pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Conne
     require_sound_version()?;
     let failed = |source| Error::Sqlite { path: path.to_owned(), source };
     let mut connection = Connection::open(path).map_err(failed)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+    prepare(&connection).map_err(failed)?;
     let found: i32 = pragma(&connection, "application_id").map_err(failed)?;
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -108,8 +118,10 @@ pub fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Conne
     connection
         .execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-             PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
-             PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 67108864;"
+             PRAGMA foreign_keys = OFF; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
+             PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 67108864;
+             PRAGMA wal_autocheckpoint = {PAGES_PER_CHECKPOINT};
+             PRAGMA cache_size = -{CACHE_KIB};"
         ))
         .map_err(failed)?;
     require(&connection, "journal_mode", "wal").map_err(failed)??;
@@ -151,7 +163,7 @@ pub fn open_read_only(path: &Path, schema: Schema) -> Result<Connection, Error> 
     let failed = |source| Error::Sqlite { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+    prepare(&connection).map_err(failed)?;
     connection
         .execute_batch(
             "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;",
@@ -179,6 +191,13 @@ pub fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
 #[must_use]
 pub fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // Otherwise a statement with a bound `LIMIT` is compiled anew each time it is executed.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn require_sound_version() -> Result<(), Error> {

@@ -34,18 +34,20 @@ impl Database {
 }
 
 impl Write<'_> {
-    /// A change.
+    /// Changes behind a position, each at the next one. Gives the last.
     ///
     /// # Errors
     /// [`Error::Sqlite`], as for all of these.
-    pub fn change(&self, position: u64, change: &NewChange<'_>) -> Result<(), Error> {
-        let levels = change.levels;
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO history VALUES
-                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-            )?
-            .execute(params![
+    pub fn changes(&self, behind: u64, changes: &[NewChange<'_>]) -> Result<u64, Error> {
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT INTO history VALUES
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?;
+        let mut position = behind;
+        for change in changes {
+            position += 1;
+            let levels = change.levels;
+            insert.execute(params![
                 signed(position),
                 change.store.0,
                 change.sku.as_str(),
@@ -63,7 +65,8 @@ impl Write<'_> {
                 change.data,
                 change.principal.map(Subject::as_str)
             ])?;
-        Ok(())
+        }
+        Ok(position)
     }
 
     /// All changes of a segment are there: items are found in it from now on.

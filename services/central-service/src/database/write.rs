@@ -1,6 +1,6 @@
 //! One transaction of the projector.
 
-use event_log::{Position, Publication};
+use event_log::{Offset, Publication};
 use inventory_core::sequence_tracker::TrackerChanges;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use shared_events::{Epoch, Sku, StoreId};
@@ -61,18 +61,21 @@ impl<'d> Write<'d> {
         Ok(())
     }
 
-    /// The newest state of an item.
+    /// The newest states of items. Those that lie beside each other are best written one after the other.
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn level(&self, sku: &Sku, level: &Level) -> Result<(), Error> {
-        self.transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO levels
-                 (store, sku, epoch, sequence, version, on_hand, reserved, occurred_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
+    pub fn levels<'l>(
+        &self,
+        levels: impl IntoIterator<Item = (&'l Sku, Level)>,
+    ) -> Result<(), Error> {
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT OR REPLACE INTO levels
+             (store, sku, epoch, sequence, version, on_hand, reserved, occurred_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        for (sku, level) in levels {
+            insert.execute(params![
                 level.store.0,
                 sku.as_str(),
                 signed(level.epoch.get()),
@@ -82,6 +85,7 @@ impl<'d> Write<'d> {
                 level.reserved,
                 level.occurred_at_ms
             ])?;
+        }
         Ok(())
     }
 
@@ -193,10 +197,10 @@ impl<'d> Write<'d> {
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn position(&self, position: &Position) -> Result<(), Error> {
+    pub fn position(&self, topic: &str, partition: i32, next: Offset) -> Result<(), Error> {
         self.transaction
             .prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3)")?
-            .execute(params![position.topic, position.partition, position.next.0])?;
+            .execute(params![topic, partition, next.0])?;
         Ok(())
     }
 

@@ -82,6 +82,7 @@ struct World {
     centre: Option<Centre>,
     /// As the last commit left it.
     committed: Picture,
+    reads: u64,
     auditor: Auditor,
 }
 
@@ -93,7 +94,8 @@ impl World {
         centre.listen();
         let committed = centre.picture();
         let shops = SHOPS.iter().map(|name| (Shop::new(name), 0)).collect();
-        Self { folder, log, shops, centre: Some(centre), committed, auditor: Auditor::default() }
+        let (centre, auditor) = (Some(centre), Auditor::default());
+        Self { folder, log, shops, centre, committed, reads: 0, auditor }
     }
 
     fn take(&mut self, shop: usize, step: &Step) {
@@ -139,7 +141,14 @@ impl World {
         if let Some(batch) = centre.poll().expect("the broker works") {
             let expected = self.auditor.expect(&batch);
             assert_eq!(centre.apply(&batch), expected, "events, duplicates and rows of a batch");
-            self.committed = centre.picture();
+            // What says nothing new waits for the next transaction, or for a moment to pass.
+            self.reads += 1;
+            if self.reads % 2 == 0 {
+                centre.save();
+            }
+            if !centre.projection.has_unsaved() {
+                self.committed = centre.picture();
+            }
         }
     }
 

@@ -291,6 +291,30 @@ fn a_reopened_database_knows_what_it_knew() {
 }
 
 #[test]
+fn a_report_alone_waits_for_the_next_transaction_and_is_heard_again_where_that_did_not_come() {
+    let (folder, log) = setting();
+    let mut shop = used(folder.path(), &log);
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    let mut centre = Centre::open(folder.path(), &log);
+    centre.catch_up();
+    let saved = centre.picture();
+    shop.change("ITEM-1", -1);
+    heartbeats(log.as_ref(), [shop.heartbeat()]);
+    let report = centre.poll().expect("the broker works").expect("it was sent");
+    centre.apply(&report);
+    let told = centre.picture();
+    assert_eq!(centre.view(&shop.id).witness.head, shop.head(), "it is shown at once");
+    assert!(centre.projection.has_unsaved());
+    drop(centre);
+    let mut centre = Centre::open(folder.path(), &log);
+    assert_eq!(centre.picture(), saved, "it died before it was saved");
+    centre.catch_up();
+    assert_eq!(centre.picture(), told, "and heard it again");
+    drop(centre);
+    assert_eq!(Centre::open(folder.path(), &log).picture(), told, "this time it was saved");
+}
+
+#[test]
 fn the_outbox_survives_and_forgets_what_was_published() {
     let (folder, log) = setting();
     heartbeats(log.as_ref(), [Shop::stocked("S1", 3).heartbeat()]);

@@ -160,7 +160,12 @@ impl Centre {
         self.projection.apply(batch, self.now).expect("the database works")
     }
 
-    /// Reads and applies until every partition is read to its end. Gives the batches' sum.
+    /// Saves what has waited for a transaction, as a projector does within a moment.
+    pub(crate) fn save(&mut self) {
+        self.projection.save().expect("the database works");
+    }
+
+    /// Reads and applies until every partition is read to its end, and saves. Gives the batches' sum.
     pub(crate) fn catch_up(&mut self) -> Applied {
         let mut sum = Applied::default();
         for _round in 0..10_000 {
@@ -175,6 +180,7 @@ impl Centre {
                 sum.lost += applied.lost;
             }
             if self.is_at_end() {
+                self.save();
                 return sum;
             }
         }
@@ -214,6 +220,7 @@ impl Centre {
     pub(crate) fn forget(&mut self, lane: Lane, through: i64) {
         self.projection.published(lane, through);
         self.projection.serve(Vec::new(), self.now).expect("the database works");
+        self.save();
     }
 
     /// What waits to be published: commands, then everything else.
