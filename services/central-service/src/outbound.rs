@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_log::{Error as BrokerError, EventLog, Publication};
-use service_kit::pace::Pace;
 use service_kit::retry::Retry;
 use service_kit::trace::names::PUBLISH_FAILED;
 use service_kit::trace::{self, Context, Span};
@@ -19,9 +18,8 @@ use crate::database::{Error, Lane, Reader};
 use crate::projector::Batches;
 
 const RECORDS_PER_BATCH: u32 = 500;
-/// How often a lane is published while there is more and more: a request to the broker costs both sides
-/// more than what is in it. Somebody may wait for a command, nobody for a record.
-const COMMANDS_EVERY: Duration = Duration::from_millis(2);
+/// How often records that nobody waits for are published while there are more and more: a request to the
+/// broker costs both sides more than what is in it.
 const RECORDS_EVERY: Duration = Duration::from_millis(20);
 
 /// Rung when something was committed to the outbox, or when it is time to stop. Each lane hears it.
@@ -101,12 +99,9 @@ impl Outbound {
         };
         // Rows behind this are published; the projector deletes them in its own time.
         let mut sent = 0;
-        let mut pace = Pace::new(match self.lane {
-            Lane::Commands => COMMANDS_EVERY,
-            Lane::Records => RECORDS_EVERY,
-        });
+        let mut due = Instant::now();
         while !cancel.is_cancelled() {
-            pace.wait();
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
             // Before the look: what is committed behind it rings again.
             let heard = self.bell.heard();
             let waiting = match self.reader.outbox(self.lane, sent, RECORDS_PER_BATCH) {
@@ -117,7 +112,9 @@ impl Outbound {
                 self.bell.wait(heard, Duration::from_secs(1));
                 continue;
             }
-            pace.begin();
+            if self.lane == Lane::Records {
+                due = Instant::now() + RECORDS_EVERY;
+            }
             let batch: Vec<Publication> =
                 waiting.iter().map(|row| row.publication.clone()).collect();
             let mut spans = spans(&batch);

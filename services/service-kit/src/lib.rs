@@ -17,7 +17,6 @@ pub mod health;
 pub mod http;
 pub mod key_file;
 pub mod metrics;
-pub mod pace;
 pub mod problem;
 pub mod retry;
 pub mod server;

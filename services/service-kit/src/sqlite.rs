@@ -16,7 +16,9 @@ const PAGES_PER_CHECKPOINT: u32 = 4_000;
 /// Memory for a writer's pages, in KiB, where SQLite has 2,000: a transaction's pages fit, so that none is
 /// written before its end. More does not help: pages read again are in the system's cache, and commits that
 /// split a page look through all of this one (`pcache1TruncateUnsafe`).
-const CACHE_KIB: u32 = 8_192;
+pub const CACHE_KIB: u32 = 8_192;
+/// The same for a reader: it reads in order, or for people.
+const READER_CACHE_KIB: u32 = 256;
 
 /// What a database file is for, so that one is never taken for another.
 #[derive(Debug, Clone, Copy)]
@@ -154,6 +156,14 @@ pub fn set_durability(connection: &Connection, durability: Durability) -> rusqli
     connection.pragma_update(None, "synchronous", durability.synchronous())
 }
 
+/// Lets a writer keep so much of its pages in memory, instead of [`CACHE_KIB`].
+///
+/// # Errors
+/// What SQLite said.
+pub fn set_cache(connection: &Connection, kib: u32) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", -i64::from(kib))
+}
+
 /// Opens a database for reading beside its writer.
 ///
 /// # Errors
@@ -165,9 +175,10 @@ pub fn open_read_only(path: &Path, schema: Schema) -> Result<Connection, Error> 
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     prepare(&connection).map_err(failed)?;
     connection
-        .execute_batch(
-            "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;",
-        )
+        .execute_batch(&format!(
+            "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;
+             PRAGMA cache_size = -{READER_CACHE_KIB};"
+        ))
         .map_err(failed)?;
     let found: i32 = pragma(&connection, "application_id").map_err(failed)?;
     if found != schema.application_id {

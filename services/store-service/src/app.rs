@@ -1,7 +1,7 @@
 //! Puts a store together and runs it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use access::{Access, Doors};
@@ -72,8 +72,7 @@ impl App {
         let shelf = Arc::new(Shelf::new(items));
         let lineage = identity.lineage.clone();
         let outbox = Arc::new(Outbox::new(lineage, committed, journal.published_through()));
-        let [relay_reader, api_reader, commands_reader] =
-            [journal.reader()?, journal.reader()?, journal.reader()?];
+        let (relay_reader, reader) = (journal.reader()?, Arc::new(Mutex::new(journal.reader()?)));
         let (writer, handle) =
             Writer::new(journal, Arc::clone(&shelf), Arc::clone(&outbox), Arc::clone(&metrics));
         let standing = handle.standing();
@@ -100,7 +99,7 @@ impl App {
         let commands = Commands {
             store: config.store.clone(),
             standing,
-            reader: commands_reader,
+            reader: Arc::clone(&reader),
             outbox: Arc::clone(&outbox),
             writer: handle.clone(),
             position: inbox,
@@ -114,13 +113,22 @@ impl App {
             writer: handle,
             shelf: Arc::clone(&shelf),
             outbox: Arc::clone(&outbox),
-            reader: Arc::new(std::sync::Mutex::new(api_reader)),
+            reader,
             metrics,
             answers: Arc::new(Answers::open(&config.data_dir)?),
         };
         let expiry = Expiry { shelf, writer: relay.writer.clone(), grace: config.release_grace };
         let (access, admin) = (Access::default(), None);
         Ok(Self { opening, writer, relay, commands, expiry, outbox, api, access, admin })
+    }
+
+    /// Lets its journal keep so much of its pages in memory.
+    ///
+    /// # Errors
+    /// [`journal::Error`].
+    pub(crate) fn with_cache(self, kib: u32) -> Result<Self, journal::Error> {
+        self.writer.set_cache(kib)?;
+        Ok(self)
     }
 
     /// The HTTP interface, for callers in this process.

@@ -4,7 +4,7 @@
 //! that no command is missed; one that is delivered again is known by its id. Every command is
 //! answered by events, which take the journal's way to the centre.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use event_log::{Error, EventLog, Offset, Position, Received, Stalls, ask};
@@ -43,8 +43,8 @@ pub struct Commands {
     pub store: StoreId,
     /// Says when commands may be executed.
     pub standing: Arc<Standing>,
-    /// Compares the journal with what a centre has seen of it.
-    pub reader: Reader,
+    /// Compares the journal with what a centre has seen of it; others' as well, since that is seldom.
+    pub reader: Arc<Mutex<Reader>>,
     /// Takes replay requests.
     pub outbox: Arc<Outbox>,
     /// Executes commands.
@@ -216,7 +216,9 @@ impl Commands {
     fn compare(&self, seen: &JournalWitnessed) -> Result<(), Halt> {
         let lineage = &self.outbox.lineage();
         let epoch = lineage.current().epoch;
-        let hash = self.reader.hash_at(seen.head).map_err(Halt::Journal)?;
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = reader.hash_at(seen.head).map_err(Halt::Journal)?;
+        drop(reader);
         let hash = hash.map(|hash| hash.to_string());
         let head = self.outbox.committed().head.sequence;
         let own = Own { epoch, lineage, head, hash_there: hash.as_deref() };

@@ -10,9 +10,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use service_kit::metrics::{Common, SECONDS};
+use shared_events::Rejection;
 
+use crate::journal::Verdict;
 use crate::opening::Opened;
-use crate::writer::{Answer, OUTCOMES, Refusal, outcome};
+use crate::writer::{Answer, Refusal};
 
 /// Label of command counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -202,5 +204,31 @@ impl Metrics {
             self.commit_commands.observe(f64::from(commands));
             self.commit_seconds.observe(started.elapsed().as_secs_f64());
         }
+    }
+}
+
+/// Every kind of answer that is counted.
+const OUTCOMES: [&str; 7] = [
+    "accepted",
+    "command_id_reused",
+    "insufficient_stock",
+    "level_out_of_range",
+    "refused",
+    "repeated",
+    "version_conflict",
+];
+
+/// The kind of answer, for counting; one of [`OUTCOMES`].
+fn outcome(answer: &Result<Answer, Refusal>) -> &'static str {
+    match answer {
+        Ok(Answer { repeated: true, .. }) => "repeated",
+        Ok(Answer { verdict: Verdict::Accepted(_), .. }) => "accepted",
+        Ok(Answer { verdict: Verdict::Rejected(rejection), .. }) => match rejection {
+            Rejection::InsufficientStock { .. } => "insufficient_stock",
+            Rejection::VersionConflict { .. } => "version_conflict",
+            Rejection::LevelOutOfRange { .. } => "level_out_of_range",
+            Rejection::CommandIdReused => "command_id_reused",
+        },
+        Err(_) => "refused",
     }
 }

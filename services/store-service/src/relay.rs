@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_log::{Error, EventLog, Publication, Published, Publisher, ask};
-use service_kit::pace::Pace;
 use service_kit::retry::Retry;
 use service_kit::trace;
 use shared_events::topic::Topics;
@@ -26,11 +25,9 @@ use crate::standing::Standing;
 use crate::writer::Handle;
 
 /// Events of one publication: enough to fill requests while a backlog drains, few enough that the
-/// heartbeat behind them is not late.
-const EVENTS_PER_BATCH: usize = 2_000;
+/// heartbeat behind them is not late, and that hundreds of stores in one process can do it at once.
+const EVENTS_PER_BATCH: usize = 500;
 
-/// How often events are published: a request to the broker costs both sides more than what is in it.
-const PUBLISH_EVERY: Duration = Duration::from_millis(2);
 /// As many events waiting after one round trip to the broker are a load.
 const BUSY_FROM: u64 = 16;
 /// How long a batch may grow under load.
@@ -122,7 +119,6 @@ impl Relay {
         };
         debug!("publishing from {}", self.outbox.published_through().next());
         let mut heartbeat_due = Instant::now();
-        let mut pace = Pace::new(PUBLISH_EVERY);
         loop {
             let work = self.outbox.wait(heartbeat_due);
             let done = match work {
@@ -135,7 +131,7 @@ impl Relay {
                     sent
                 }
                 Work::Publish { from, through } => {
-                    let through = self.gather(from, through, &mut pace);
+                    let through = self.gather(from, through);
                     self.events(publisher.as_mut(), from, through, cancel, &|acknowledged| {
                         self.outbox.published(acknowledged);
                     })
@@ -155,20 +151,13 @@ impl Relay {
         }
     }
 
-    /// Under load, lets a batch grow for a moment. A lone sale is published at once.
-    fn gather(&self, from: Sequence, through: Sequence, pace: &mut Pace) -> Sequence {
-        let full = |through: Sequence| {
-            let waiting = through.get().saturating_sub(from.get());
-            EVENTS_PER_BATCH <= usize::try_from(waiting).unwrap_or(usize::MAX)
-        };
-        if full(through) {
+    /// Under load, lets a batch grow for a moment: a request for every few events costs the store and
+    /// the broker more than the events themselves. A lone sale is published at once.
+    fn gather(&self, from: Sequence, through: Sequence) -> Sequence {
+        let waiting = through.get().saturating_sub(from.get());
+        if waiting < BUSY_FROM || EVENTS_PER_BATCH <= usize::try_from(waiting).unwrap_or(usize::MAX)
+        {
             return through;
-        }
-        pace.wait();
-        pace.begin();
-        let head = self.outbox.committed().head.sequence;
-        if full(head) || head.get().saturating_sub(from.get()) < BUSY_FROM {
-            return head;
         }
         std::thread::sleep(GATHER_FOR);
         self.outbox.committed().head.sequence

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use access::{Access, Doors};
 use anyhow::Context as _;
 use event_log::EventLog;
-use service_kit::http;
 use service_kit::server::{self, Listener, beneath};
+use service_kit::{http, sqlite};
 use shared_events::StoreId;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,10 @@ use crate::config::Config;
 
 /// Journals that are opened at the same time: most of it is waiting for the disk.
 const OPENED_AT_ONCE: usize = 8;
+
+/// Memory for the pages of all journals together, in KiB, and the least of each.
+const CACHE_KIB_OF_ALL: u32 = 128 * 1_024;
+const LEAST_CACHE_KIB: u32 = 256;
 
 /// Stores, built and not yet serving.
 #[derive(Debug)]
@@ -37,13 +41,16 @@ impl Several {
     /// # Errors
     /// The first that cannot be opened, with its name.
     pub fn build(stores: Vec<(Config, Arc<dyn EventLog>)>) -> anyhow::Result<Self> {
+        let each =
+            u32::try_from(stores.len()).ok().and_then(|all| CACHE_KIB_OF_ALL.checked_div(all));
+        let cache_kib = each.unwrap_or_default().clamp(LEAST_CACHE_KIB, sqlite::CACHE_KIB);
         let left = Mutex::new(stores.into_iter());
         let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
         let open = || {
             let mut apps = Vec::new();
             while let Some((config, log)) = next() {
                 let store = config.store.clone();
-                match App::build(config, log) {
+                match App::build(config, log).and_then(|app| app.with_cache(cache_kib)) {
                     Ok(app) => apps.push(app),
                     Err(error) => {
                         // Nobody needs to open the others.

@@ -15,7 +15,7 @@ use std::time::Instant;
 use inventory_core::Digest;
 use service_kit::trace::names::{COMMIT_FAILED, transaction};
 use service_kit::trace::{self, Context};
-use shared_events::{CommandId, RecordedEvent, Rejection, Sequence, Sku, StockEvent, Subject};
+use shared_events::{CommandId, RecordedEvent, Sequence, Sku, StockEvent, Subject};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -236,6 +236,11 @@ impl Writer {
         Ok(Some(opened))
     }
 
+    /// Lets the journal keep so much of its pages in memory.
+    pub(crate) fn set_cache(&self, kib: u32) -> Result<(), journal::Error> {
+        self.journal.set_cache(kib)
+    }
+
     /// The journal's end and the digest there.
     pub(crate) fn committed(&self) -> Committed {
         Committed { head: self.journal.head(), digest: self.digest }
@@ -307,6 +312,9 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Group) -> Result<(), journal::Error> {
+        if group.asked.is_empty() && !self.has_unsaved() {
+            return Ok(());
+        }
         let started = Instant::now();
         let mut span = trace::commit(transaction::JOURNAL, group.requests, group.traces());
         let committed = self.try_commit(&group);
@@ -339,6 +347,13 @@ impl Writer {
                 Err(fatal)
             }
         }
+    }
+
+    /// Whether a commit without commands does anything: saves how far the relay came, or finds out whether
+    /// the disk has room again.
+    fn has_unsaved(&self) -> bool {
+        let published = self.outbox.published_through();
+        published != self.journal.published_through() || self.metrics.storage_full.get() != 0
     }
 
     /// Decides and commits a group; on an error nothing in memory has changed.
@@ -465,32 +480,5 @@ impl Group {
             Message::SaveCursor => {}
             Message::Stop => self.stop = true,
         }
-    }
-}
-
-/// Every kind of answer that is counted.
-pub const OUTCOMES: [&str; 7] = [
-    "accepted",
-    "command_id_reused",
-    "insufficient_stock",
-    "level_out_of_range",
-    "refused",
-    "repeated",
-    "version_conflict",
-];
-
-/// The kind of answer, for counting; one of [`OUTCOMES`].
-#[must_use]
-pub fn outcome(answer: &Result<Answer, Refusal>) -> &'static str {
-    match answer {
-        Ok(Answer { repeated: true, .. }) => "repeated",
-        Ok(Answer { verdict: Verdict::Accepted(_), .. }) => "accepted",
-        Ok(Answer { verdict: Verdict::Rejected(rejection), .. }) => match rejection {
-            Rejection::InsufficientStock { .. } => "insufficient_stock",
-            Rejection::VersionConflict { .. } => "version_conflict",
-            Rejection::LevelOutOfRange { .. } => "level_out_of_range",
-            Rejection::CommandIdReused => "command_id_reused",
-        },
-        Err(_) => "refused",
     }
 }

@@ -143,7 +143,7 @@ impl World {
             assert_eq!(centre.apply(&batch), expected, "events, duplicates and rows of a batch");
             // What says nothing new waits for the next transaction, or for a moment to pass.
             self.reads += 1;
-            if self.reads % 2 == 0 {
+            if self.reads.is_multiple_of(2) {
                 centre.save();
             }
             if !centre.projection.has_unsaved() {

@@ -1,36 +1,63 @@
 //! Ordered publishing with an exact account of what was acknowledged.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{KafkaConfig, translate};
 use crate::port::{Error, Publication, Published, Publisher};
 
+/// How long the thread that takes reports waits at a time: it spins through the last millisecond.
+const REPORTS_FOR: Duration = Duration::from_millis(500);
 /// How often a wait for acknowledgements looks whether it was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(50);
 /// First rest while the client's queue is full; it doubles up to [`CANCEL_CHECK`].
 const QUEUE_FULL_REST: Duration = Duration::from_millis(1);
 
 /// A client that publishes, for one publisher or for many: each account is its own.
-// Not `BaseProducer`: its `poll` runs to its deadline even when a report has come.
-pub(super) struct Producer(ThreadedProducer<Reports>);
+// Not `ThreadedProducer`: its thread polls for 100 ms at a time, and spins through the last of them.
+pub(super) struct Producer {
+    client: Arc<BaseProducer<Reports>>,
+    /// Ends the thread that takes the reports.
+    ended: Arc<AtomicBool>,
+}
 
 impl Producer {
     pub(super) fn new(config: &KafkaConfig) -> Result<Self, Error> {
-        let producer = config.producer().create_with_context(Reports);
-        producer.map(Self).map_err(|error| translate(&config.brokers, &error))
+        let client = config.producer().create_with_context(Reports);
+        let client: BaseProducer<Reports> =
+            client.map_err(|error| translate(&config.brokers, &error))?;
+        let (client, ended) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
+        let producer = Self { client: Arc::clone(&client), ended: Arc::clone(&ended) };
+        let reports = move || {
+            while !ended.load(Ordering::Relaxed) {
+                client.poll(REPORTS_FOR);
+            }
+        };
+        let thread = std::thread::Builder::new().name("reports".to_owned()).spawn(reports);
+        thread.map_err(|error| Error::Client(format!("start a thread: {error}")))?;
+        Ok(producer)
     }
 
     /// Whether it publishes nothing any more, for nobody.
     pub(super) fn is_broken(&self) -> bool {
-        self.0.client().fatal_error().is_some()
+        self.client.client().fatal_error().is_some()
+    }
+}
+
+impl Drop for Producer {
+    /// What is left is not sent any more: the next producer begins behind what was acknowledged. The thread
+    /// takes the reports of that, and the client goes with it.
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.client.purge(PurgeConfig::default().queue().inflight());
     }
 }
 
@@ -40,7 +67,7 @@ pub(super) struct KafkaPublisher {
     pub(super) producer: Arc<Producer>,
 }
 
-/// Takes delivery reports, on librdkafka's event thread, to the batch they are about.
+/// Takes delivery reports, on the producer's thread, to the batch they are about.
 struct Reports;
 
 /// The records of one call, until the last of them is reported or nobody waits any more.
@@ -151,7 +178,7 @@ impl KafkaPublisher {
             if let Some(value) = &record.value {
                 outgoing = outgoing.payload(value.as_slice());
             }
-            match self.producer.0.send(outgoing) {
+            match self.producer.client.send(outgoing) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     if cancel.is_cancelled() {

@@ -109,6 +109,10 @@ pub(crate) struct Args {
     /// Figures of other systems, as scripts/bench-rivals wrote them; the table sets Onhand's beside them.
     #[arg(long, env = "ONHAND_BENCH_RIVALS", value_name = "FILE")]
     rivals: Option<PathBuf>,
+    /// Sales of a chain, as `scripts/complete-journey --stores all` makes them: `scale` replays them into
+    /// as many stores in one process, and proves each item at the centre.
+    #[arg(long, env = "ONHAND_BENCH_SALES", value_name = "FILE")]
+    sales: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,7 +129,7 @@ enum Work {
     Reserve,
     /// Changes to those who follow them.
     Stream,
-    /// Many items, long histories, quiet stores.
+    /// Many items, long histories, quiet stores; with --sales, a year of many stores.
     Scale,
     /// All of it.
     All,
@@ -157,7 +161,10 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<E
         run.time.as_secs(),
         if cfg!(debug_assertions) { "; not optimised, figures mean nothing" } else { "" }
     ));
-    let measured = measure(&run, args.work).await;
+    let measured = match run.warm_up().await {
+        Ok(()) => measure(&run, args.work).await,
+        Err(error) => Err(error.context("keep the broker busy")),
+    };
     let removed = run.close().await;
     let rows = match measured {
         Err(_) if stop.is_cancelled() => return Ok(ExitCode::from(INTERRUPTED_EXIT)),

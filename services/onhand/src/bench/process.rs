@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
 
 use super::load::{Asked, connect, send};
 
@@ -42,16 +43,8 @@ impl Process {
 
     fn spawn(name: &str, arguments: &[OsString]) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let program = std::env::current_exe().context("find this program")?;
-        let mut command = Command::new(program);
-        let own = |name: &str| name.starts_with("ONHAND_") && !name.starts_with("ONHAND_KAFKA");
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(own) {
-                command.env_remove(name);
-            }
-        }
-        command.args(["--log", "error"]).args(arguments).arg("--listen").arg(address.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        let mut command = this_program(arguments)?;
+        command.arg("--listen").arg(address.to_string()).stdout(Stdio::null());
         let child = command.spawn().with_context(|| format!("start {name}"))?;
         Ok(Self { address, name: name.to_owned(), child })
     }
@@ -104,6 +97,11 @@ impl Process {
         used(self.child.id()?)
     }
 
+    /// The most memory it has had, in MiB, where the system tells.
+    pub(super) fn peak_mib(&self) -> Option<f64> {
+        peak_mib(&self.child.id()?.to_string())
+    }
+
     /// Ends it as an operator would, and waits for it.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
@@ -115,6 +113,68 @@ impl Process {
         ended.with_context(|| format!("{} does not stop", self.name))??;
         Ok(())
     }
+}
+
+/// This program with a command line, not started yet.
+fn this_program(arguments: &[OsString]) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("find this program")?);
+    let own = |name: &str| name.starts_with("ONHAND_") && !name.starts_with("ONHAND_KAFKA");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(own) {
+            command.env_remove(name);
+        }
+    }
+    command.args(["--log", "error"]).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// Runs a command of this program until it ends by itself, which has to be a success. Gives the most
+/// memory it had, in MiB, where the system tells.
+pub(super) async fn run_to_end(
+    name: &str,
+    arguments: &[OsString],
+    within: Duration,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<f64>> {
+    let mut command = this_program(arguments)?;
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = output.spawn().with_context(|| format!("start {name}"))?;
+    let id = child.id().map(|id| id.to_string()).unwrap_or_default();
+    let mut ended = std::pin::pin!(child.wait_with_output());
+    let (deadline, mut peak) = (Instant::now() + within, None);
+    let output = loop {
+        tokio::select! {
+            output = &mut ended => break output.with_context(|| format!("wait for {name}"))?,
+            () = stop.cancelled() => bail!("interrupted"),
+            // What it had at its end is not told any more: looked at meanwhile.
+            () = tokio::time::sleep(Duration::from_millis(100)) => peak = peak_mib(&id).or(peak),
+        }
+        ensure!(Instant::now() < deadline, "{name} has not ended within {within:?}");
+    };
+    if !output.status.success() {
+        let told = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        let last: Vec<&str> = told.lines().rev().take(20).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        bail!("{name} failed with {}: {}", output.status, last.join("\n"));
+    }
+    Ok(peak)
+}
+
+/// The most memory that this process has had, in MiB, where the system tells.
+pub(super) fn peak_of_this() -> Option<f64> {
+    peak_mib("self")
+}
+
+fn peak_mib(process: &str) -> Option<f64> {
+    Some(kib(&Path::new("/proc").join(process), "VmHWM:")? as f64 / 1_024.0)
+}
+
+/// A line of a process's status.
+fn kib(folder: &Path, name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(folder.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
 /// Cores' seconds for a million operations between two looks; `None` where the system does not tell.
@@ -144,10 +204,7 @@ fn used(id: u32) -> Option<Used> {
     let system: u64 = fields.next()?.parse().ok()?;
     let second = rustix::param::clock_ticks_per_second().max(1);
     let cpu = Duration::from_millis((user + system) * 1_000 / second);
-    let status = std::fs::read_to_string(folder.join("status")).ok()?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = resident.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(Used { cpu, resident: kib * 1_024 })
+    Some(Used { cpu, resident: kib(&folder, "VmRSS:")? * 1_024 })
 }
 
 /// Time that all cores of the machine have worked, for whomever; `None` where the system does not tell.

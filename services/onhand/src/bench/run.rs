@@ -14,10 +14,14 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use super::limits::broker::Hop;
 use super::load::{Load, Next, Pace};
 use super::process::Process;
 use super::{Args, QUICK_PART, QUICK_TIME};
 use crate::cli::Broker;
+
+/// How long the broker is kept busy before anything counts.
+const WARM_UP: Duration = Duration::from_secs(15);
 
 pub(super) struct Run {
     pub(super) log: Arc<KafkaLog>,
@@ -28,6 +32,8 @@ pub(super) struct Run {
     pub(super) clients: u16,
     pub(super) stop: CancellationToken,
     pub(super) rivals: Option<PathBuf>,
+    /// Sales of a whole chain, to be replayed.
+    pub(super) sales: Option<PathBuf>,
     quick: bool,
     broker: Broker,
     /// What all topics of this run begin with, behind the caller's prefix.
@@ -59,12 +65,23 @@ impl Run {
             clients: args.clients,
             stop,
             rivals: args.rivals.clone(),
+            sales: args.sales.clone(),
             quick: args.quick,
             broker: args.broker.clone(),
             name: format!("bench-{}-", clock::unix_millis()),
             folder: folder.context("make a folder for the run")?,
             parts: AtomicUsize::new(0),
         })
+    }
+
+    /// Sends records there and back for a while: a broker that has just been started compiles what it runs
+    /// meanwhile, on the cores that are measured.
+    pub(super) async fn warm_up(&self) -> anyhow::Result<()> {
+        if self.quick {
+            return Ok(());
+        }
+        let (log, topic) = (Arc::clone(&self.log), self.bare_topic());
+        self.blocking(move || Hop::open(log.as_ref(), &topic)?.many(WARM_UP)).await
     }
 
     /// A size, or a twentieth of it in a quick run.

@@ -39,7 +39,7 @@ pub struct State {
     pub shelf: Arc<Shelf>,
     /// Progress of the relay.
     pub outbox: Arc<Outbox>,
-    /// Items then; one reader, since history is asked by people.
+    /// Items then; one reader, since history is asked by people. Also that of the centre's commands.
     pub reader: Arc<Mutex<Reader>>,
     /// Counts.
     pub metrics: Arc<Metrics>,

@@ -243,6 +243,14 @@ impl Journal {
         Reader::open(&self.path)
     }
 
+    /// Lets it keep so much of its pages in memory.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn set_cache(&self, kib: u32) -> Result<(), Error> {
+        Ok(sqlite::set_cache(&self.connection, kib)?)
+    }
+
     /// Starts a transaction.
     ///
     /// # Errors

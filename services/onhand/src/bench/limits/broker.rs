@@ -52,6 +52,20 @@ impl Hop {
         Ok(())
     }
 
+    /// As many as go for so long, in batches of every size there may be.
+    pub(in crate::bench) fn many(mut self, time: Duration) -> anyhow::Result<()> {
+        let started = Instant::now();
+        for size in [1, 16, 128].into_iter().cycle() {
+            let batch = vec![self.publication.clone(); size];
+            publish(self.publisher.as_mut(), &batch)?;
+            self.subscriber.poll(size, Duration::from_millis(1), &mut |_| {})?;
+            if started.elapsed() > time {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Records at so many a second for so long, each timed from the moment it was due.
     pub(in crate::bench) fn paced(
         self,

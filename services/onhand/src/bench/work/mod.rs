@@ -7,3 +7,4 @@ pub(super) mod scale;
 pub(super) mod stream;
 pub(super) mod visible;
 pub(super) mod write;
+mod year;

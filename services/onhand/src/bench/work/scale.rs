@@ -1,4 +1,4 @@
-//! Many items, long histories, quiet stores.
+//! Many items, long histories, quiet stores, a year of many stores.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use event_log::EventLog as _;
 use tokio_util::sync::CancellationToken;
 
+use super::year;
 use crate::bench::chain::{self, sale};
 use crate::bench::events::{self, Events};
 use crate::bench::load::{Asked, Next};
@@ -29,6 +30,9 @@ pub(in crate::bench) async fn measure(run: &Run) -> anyhow::Result<Vec<Row>> {
     let mut rows = pairs(run).await?;
     rows.extend(history(run).await?);
     rows.push(quiet(run).await?);
+    if let Some(sales) = &run.sales {
+        rows.extend(year::measure(run, sales).await?);
+    }
     Ok(rows)
 }
 
