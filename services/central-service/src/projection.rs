@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** rows, trackers, history, the ledger's transitions and positions are committed in one
 //! transaction, and memory shows only what is committed, but for what stores report of themselves (see
-//! [`crate::unsaved`]). An error leaves memory and database apart, so it ends the process.
+//! `unsaved.rs`). An error leaves memory and database apart, so it ends the process.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
