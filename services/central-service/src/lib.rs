@@ -23,6 +23,7 @@ mod clock;
 pub mod commitments;
 pub mod config;
 pub mod database;
+mod effects;
 pub mod feed;
 pub mod gaps;
 pub mod history;

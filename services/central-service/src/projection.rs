@@ -4,7 +4,7 @@
 //! transaction, and memory shows only what is committed, but for what stores report of themselves (see
 //! `unsaved.rs`). An error leaves memory and database apart, so it ends the process.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,12 @@ use event_log::Position;
 use inventory_core::StockItem;
 use shared_events::policy::Policy;
 use shared_events::topic::Topics;
-use shared_events::{
-    Epoch, EventId, Heartbeat, RecordedEvent, Sku, StockEvent, StoreId, Timestamp,
-};
+use shared_events::{EventId, Heartbeat, RecordedEvent, Sku, StockEvent, StoreId, Timestamp};
 
 use crate::admission::Cause;
 use crate::commitments::{AskKey, Change};
 use crate::database::{Database, Durability, Error, Lane, Loaded};
+use crate::effects::{Dirty, Effects};
 use crate::history::{NewChange, Recorder};
 use crate::ledger::{Ask, Ledger, LedgerMetrics, Settings};
 use crate::letters::{Letter, NOT_IN_ITS_JOURNAL, TOO_FAR_AHEAD};
@@ -67,47 +66,6 @@ pub struct Applied {
     pub corrected: u64,
     /// Events that stores once reported and do not have any more.
     pub lost: u64,
-}
-
-/// What a batch does to one item of one store.
-#[derive(Debug, Default)]
-struct Dirty {
-    level: Option<Level>,
-    /// What became of units kept for reservations, in order.
-    changes: Vec<(AskKey, Change)>,
-}
-
-/// What a batch does, until it is committed and shown.
-#[derive(Debug, Default)]
-struct Effects<'b> {
-    /// Stores that something was heard of, by place.
-    touched: BTreeSet<usize>,
-    trackers: BTreeSet<(StoreIndex, Epoch)>,
-    items: HashMap<(StoreIndex, &'b Sku), Dirty>,
-    changes: Vec<NewChange<'b>>,
-    /// Events that stores once reported and do not have any more.
-    lost: u64,
-    aside: Aside,
-}
-
-impl<'b> Effects<'b> {
-    /// Whether there is more in it than what stores report of themselves.
-    fn change_something(&self) -> bool {
-        let Self { touched: _, trackers, items, changes, lost, aside } = self;
-        let nothing = trackers.is_empty() && items.is_empty() && changes.is_empty();
-        !nothing || *lost > 0 || !aside.is_empty()
-    }
-
-    /// The levels to be written, those of a store together and in order, as the database has them.
-    fn levels(&self) -> Vec<(&'b Sku, Level)> {
-        // A whole journal says it better.
-        let compared = |index| self.aside.compared.iter().any(|(of, _)| *of == index);
-        let level = |((_, sku), item): (&(_, &'b Sku), &Dirty)| Some((*sku, item.level?));
-        let mut levels: Vec<_> =
-            self.items.iter().filter_map(level).filter(|(_, at)| !compared(at.store)).collect();
-        levels.sort_unstable_by_key(|(sku, level)| (level.store, *sku));
-        levels
-    }
 }
 
 /// The centre's view and its ledger: database, its memory, and the rules between.
