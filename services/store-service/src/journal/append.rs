@@ -7,7 +7,7 @@ use shared_events::{
 
 use super::chain::ChainedRow;
 use super::read::{self, signed};
-use super::{Error, Head, InboxPosition, Journal};
+use super::{Error, Head, InboxPosition, Journal, segments};
 
 /// How long the name of a command is remembered, in milliseconds: 30 days.
 const REMEMBERED_MS: i64 = 30 * DAY_MS;
@@ -163,6 +163,7 @@ impl<'j> Append<'j> {
                 signed(epoch.get()),
                 hash.0,
             ])?;
+        segments::appended(&self.transaction, sequence)?;
         self.head = Head { sequence, hash };
         Ok(())
     }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::backup::Backup;
 use service_kit::sqlite;
 
-use super::{DATABASE, Error, Head, Identity, SCHEMA, walk};
+use super::{DATABASE, Error, Head, Identity, SCHEMA, replay_file};
 
 /// Copies the journal of a folder as it stands at one moment, beside a running store, and checks the
 /// copy's chain. The file appears whole or not at all.
@@ -40,7 +40,7 @@ fn copy(connection: &Connection, file: &Path) -> Result<(Identity, Head), Error>
     // One file is all there is to a copy.
     target.pragma_update(None, "journal_mode", "DELETE")?;
     drop(target);
-    walk(file, &mut |_| {})
+    replay_file(file, &mut |_| {})
 }
 
 fn beside(file: &Path) -> PathBuf {

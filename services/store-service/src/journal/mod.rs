@@ -8,6 +8,7 @@ mod backup;
 mod chain;
 mod read;
 mod renew;
+mod segments;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,8 @@ use service_kit::folder::{self, FolderLock};
 use service_kit::sqlite::{self, Durability, Schema};
 use shared_events::event::InvalidEventData;
 use shared_events::{Epoch, Lineage, RecordedEvent, Sequence, StoreId};
+
+use segments::Named;
 
 pub use append::{Append, NewEvent, RecordedCommand, Verdict};
 pub use backup::backup;
@@ -30,6 +33,7 @@ const SCHEMA: Schema = Schema {
         include_str!("layout_2.sql"),
         include_str!("layout_3.sql"),
         include_str!("layout_4.sql"),
+        include_str!("layout_5.sql"),
     ],
 };
 /// The file in a journal's folder.
@@ -169,7 +173,7 @@ impl Journal {
     ) -> Result<Self, Error> {
         let lock = FolderLock::take(folder)?;
         let path = folder.join(DATABASE);
-        let connection = sqlite::open(&path, SCHEMA, Durability::EveryCommit)?;
+        let mut connection = sqlite::open(&path, SCHEMA, Durability::EveryCommit)?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.execute(
             "INSERT INTO journal (id, store_id, epoch) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING",
@@ -180,8 +184,8 @@ impl Journal {
             let (found, wanted) = (state.store, store.clone());
             return Err(Error::OtherStore { path: folder.to_owned(), found, wanted });
         }
-        let (lineage, head) = read::walk(&connection, &state, &mut replay)?;
-        require_sound(&connection, &path)?;
+        let (lineage, head) = walk(&connection, &path, &state, &mut replay)?;
+        segments::catch_up(&mut connection, head.sequence)?;
         // After a failed sync the log's end may be in the page cache only. Before anything is
         // acknowledged behind it, move it into the database and sync that.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -265,7 +269,7 @@ impl Journal {
 /// # Errors
 /// [`Error::Broken`] with the first sequence that does not hold, or what keeps it from being read.
 pub fn verify(folder: &Path) -> Result<(Identity, Head), Error> {
-    walk(&folder.join(DATABASE), &mut |_| {})
+    replay(folder, |_| {})
 }
 
 /// The same, handing each event on.
@@ -276,7 +280,19 @@ pub fn replay(
     folder: &Path,
     mut visit: impl FnMut(&RecordedEvent),
 ) -> Result<(Identity, Head), Error> {
-    walk(&folder.join(DATABASE), &mut visit)
+    replay_file(&folder.join(DATABASE), &mut visit)
+}
+
+fn replay_file(
+    file: &Path,
+    visit: &mut dyn FnMut(&RecordedEvent),
+) -> Result<(Identity, Head), Error> {
+    let connection = sqlite::open_read_only(file, SCHEMA)?;
+    // All of it as of one commit of its writer.
+    let _snapshot = connection.unchecked_transaction()?;
+    let state = read::state(&connection)?;
+    let (lineage, head) = walk(&connection, file, &state, visit)?;
+    Ok((Identity { store: state.store, lineage }, head))
 }
 
 /// A reader of a journal that is not taken from its writer.
@@ -287,28 +303,34 @@ pub fn reader(folder: &Path) -> Result<Reader, Error> {
     Reader::open(&folder.join(DATABASE))
 }
 
-fn walk(file: &Path, visit: &mut dyn FnMut(&RecordedEvent)) -> Result<(Identity, Head), Error> {
-    let connection = sqlite::open_read_only(file, SCHEMA)?;
-    let state = read::state(&connection)?;
-    let (lineage, head) = read::walk(&connection, &state, visit)?;
-    require_sound(&connection, file)?;
-    Ok((Identity { store: state.store, lineage }, head))
-}
-
 /// The walk reads the events one after the other; a lookup takes other pages, whose damage it cannot see.
-fn require_sound(connection: &Connection, path: &Path) -> Result<(), Error> {
-    let what = match sqlite::damage(connection) {
-        Ok(None) => return Ok(()),
-        Ok(Some(what)) => what,
-        Err(error) => error.to_string(),
+fn walk(
+    connection: &Connection,
+    path: &Path,
+    state: &read::State,
+    visit: &mut dyn FnMut(&RecordedEvent),
+) -> Result<(Lineage, Head), Error> {
+    let mut named = Named::default();
+    let walked = read::walk(connection, state, &mut |event| {
+        named.take(event);
+        visit(event);
+    })?;
+    let damage = || match sqlite::damage(connection)? {
+        Some(what) => Ok(Some(what)),
+        None => named.damage(connection, walked.1.sequence),
     };
-    Err(Error::Damaged { path: path.to_owned(), what })
+    match damage().unwrap_or_else(|error: rusqlite::Error| Some(error.to_string())) {
+        None => Ok(walked),
+        Some(what) => Err(Error::Damaged { path: path.to_owned(), what }),
+    }
 }
 
 /// An index is made anew from its table; pages of the table itself are not.
 fn damage_fix(what: &str, path: &Path) -> String {
     if what.contains(" index ") {
         format!("run: sqlite3 {} REINDEX", path.display())
+    } else if what.contains(segments::TABLE) {
+        format!("run: sqlite3 {} 'DELETE FROM {}'", path.display(), segments::TABLE)
     } else {
         "put a backup in its place, or move it away and run onhand store recover".to_owned()
     }

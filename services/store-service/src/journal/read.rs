@@ -12,6 +12,7 @@ use shared_events::{
 };
 
 use super::chain::{ChainHash, ChainedRow};
+use super::segments::{self, Wanted};
 use super::{Error, Head, InboxPosition, SCHEMA, broken, unreadable};
 
 /// Reads a journal beside its writer; sees what is committed.
@@ -64,17 +65,10 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, Error> {
         let last = self.last_sequence(sku, as_of)?;
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM events
-             WHERE sku = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4"
-        ))?;
-        let rows = statement.query(params![
-            sku.as_str(),
-            signed(after.get()),
-            signed(last.get()),
-            limit_of(limit)
-        ])?;
-        collect(rows, &self.store)
+        let sequences = after.next().get()..=last.get();
+        let wanted = Wanted { sku, sequences, until: i64::MAX };
+        let found = segments::first(&self.connection, &wanted, limit)?;
+        found.into_iter().map(|sequence| event(&self.connection, &self.store, sequence)).collect()
     }
 
     /// An item's state at a point.
@@ -112,15 +106,8 @@ impl Reader {
             Some(AsOf::Sequence(sequence)) => (sequence, i64::MAX),
             Some(AsOf::Time(time)) => (Sequence::MAX, time.unix_millis()),
         };
-        let last: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT sequence FROM events WHERE sku = ?1 AND sequence <= ?2 AND occurred_at <= ?3
-                 ORDER BY sequence DESC LIMIT 1",
-            )?
-            .query_row(params![sku.as_str(), signed(through.get()), until], |row| row.get(0))
-            .optional()?;
-        Ok(Sequence::new(last.unwrap_or_default().unsigned_abs()))
+        let wanted = Wanted { sku, sequences: 1..=through.get(), until };
+        Ok(segments::last(&self.connection, &wanted)?.unwrap_or_default())
     }
 }
 
@@ -346,6 +333,6 @@ pub(super) const fn signed(position: u64) -> i64 {
     position.cast_signed()
 }
 
-fn limit_of(limit: usize) -> i64 {
+pub(super) fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

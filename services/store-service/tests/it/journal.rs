@@ -176,9 +176,9 @@ async fn a_database_of_something_else_is_refused() {
         assert!(refused.to_string().contains("not a database of this kind"), "{refused}");
     }
     let (_setup, folder) = closed().await;
-    database(&folder).pragma_update(None, "user_version", 5).unwrap();
+    database(&folder).pragma_update(None, "user_version", 6).unwrap();
     let refused = open(&folder).unwrap_err().to_string();
-    assert!(refused.contains("has layout 5, this program knows 4"), "{refused}");
+    assert!(refused.contains("has layout 6, this program knows 5"), "{refused}");
 }
 
 #[tokio::test]
@@ -189,7 +189,9 @@ async fn a_journal_of_the_first_layout_is_brought_up_to_date_and_remembers_its_a
     let told = store.post(ADJUST, &body).await.accepted();
     let setup = store.stop().await;
     // As the program before this one left it.
-    let older = "DROP TABLE inbox; ALTER TABLE commands DROP COLUMN events;
+    let older = "DROP TABLE events_by_item;
+         CREATE INDEX events_by_sku ON events (sku, sequence, occurred_at);
+         DROP TABLE inbox; ALTER TABLE commands DROP COLUMN events;
          DROP INDEX commands_by_age; ALTER TABLE commands DROP COLUMN answered_at;
          ALTER TABLE events DROP COLUMN epoch; ALTER TABLE events DROP COLUMN principal;
          ALTER TABLE journal DROP COLUMN begins_behind;

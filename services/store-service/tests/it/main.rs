@@ -37,6 +37,8 @@ mod reservations;
 #[cfg(test)]
 mod restored;
 #[cfg(test)]
+mod segments;
+#[cfg(test)]
 mod signed;
 #[cfg(test)]
 mod staff;

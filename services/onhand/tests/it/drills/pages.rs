@@ -72,8 +72,8 @@ impl Pages {
             Region::DatabaseHeader => (DATABASE, 0..100),
             Region::EventsRoot => (DATABASE, self.cells(self.root("events"))),
             Region::EventsLeaf => (DATABASE, self.cells(self.leaf("events", random))),
-            Region::IndexRoot => (DATABASE, self.cells(self.root("events_by_sku"))),
-            Region::IndexLeaf => (DATABASE, self.cells(self.leaf("events_by_sku", random))),
+            Region::IndexRoot => (DATABASE, self.cells(self.root("events_by_item"))),
+            Region::IndexLeaf => (DATABASE, self.cells(self.leaf("events_by_item", random))),
             Region::LogHeader => (LOG, 0..LOG_HEADER),
             Region::FrameHeader => {
                 let frame = self.frame(random.usize(0..self.frames()));
