@@ -49,6 +49,9 @@ pub struct Intake {
 /// A running subscription.
 pub struct Session {
     subscriber: Box<dyn Subscriber>,
+    /// Reads heartbeats: of many stores they come all the time, each would wake every thread between the
+    /// broker and the database, and none is worth that.
+    patient: Box<dyn Subscriber>,
     events: String,
     heartbeats: String,
     policies: String,
@@ -147,8 +150,11 @@ impl Intake {
             }
             from.extend(start);
         }
+        let (patient, prompt): (Vec<_>, Vec<_>) =
+            from.iter().cloned().partition(|position| position.topic == heartbeats.name);
         Ok(Session {
-            subscriber: self.log.subscriber(&from)?,
+            subscriber: self.log.subscriber(&prompt)?,
+            patient: self.log.patient_subscriber(&patient)?,
             ends: self.log.subscriber(&[])?,
             stalls: Stalls::default(),
             asked_last: None,
@@ -196,10 +202,10 @@ impl Intake {
         session.ask_ends()?;
         let mut batch = Batch::default();
         let mut reached: BTreeMap<(Kind, i32), Offset> = BTreeMap::new();
-        let Session { subscriber, arrivals, .. } = session;
+        let Session { subscriber, patient, arrivals, .. } = session;
         let (admission, metrics) = (&self.admission, &self.metrics);
         let mut room = MAX_BATCH_BYTES;
-        let polled = subscriber.poll(RECORDS_PER_BATCH, timeout, &mut |received| {
+        let mut receive = |received: Received<'_>| {
             // Nothing else is subscribed to.
             let Some(kind) = admission.kind(received.topic) else {
                 return;
@@ -225,7 +231,10 @@ impl Intake {
                     batch.dead_letters.push(letter);
                 }
             }
-        });
+        };
+        let polled = subscriber
+            .poll(RECORDS_PER_BATCH, timeout, &mut receive)
+            .and_then(|_| patient.poll(RECORDS_PER_BATCH, Duration::ZERO, &mut receive));
         let untold = batch.dead_letters.len().saturating_sub(TOLD_PER_BATCH);
         if untold > 0 {
             warn!(records = untold, "more records are put aside; the dead letters have them");

@@ -177,6 +177,15 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// [`Error::Client`] when the configuration is refused. Needs no connection.
     fn subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error>;
 
+    /// The same of records that nobody waits for: the broker may keep them a tenth of a second, so that
+    /// many come at once.
+    ///
+    /// # Errors
+    /// As for [`EventLog::subscriber`].
+    fn patient_subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
+        self.subscriber(positions)
+    }
+
     /// Whether a record was written by the store or centre in whose name it speaks, as far as that is
     /// to be proven here.
     ///

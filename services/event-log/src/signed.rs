@@ -119,6 +119,10 @@ impl EventLog for SignedLog {
         self.log.subscriber(positions)
     }
 
+    fn patient_subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
+        self.log.patient_subscriber(positions)
+    }
+
     fn authenticate(&self, received: &Received<'_>) -> Result<(), Unverified> {
         let record = &received.record;
         let speaker = speaker(received);

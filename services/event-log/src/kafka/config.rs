@@ -8,6 +8,9 @@ use rdkafka::ClientConfig;
 /// Whether TLS to the brokers, and the SASL mechanisms that need it, are built in.
 const TLS: bool = cfg!(feature = "kafka-tls");
 
+/// How long the broker may wait until a patient consumer's records are worth an answer, in milliseconds.
+const PATIENCE_MS: u32 = 100;
+
 /// How to reach a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
@@ -167,6 +170,15 @@ impl KafkaConfig {
             // Applies whenever the local queue is full: the default stalls a drain for a second.
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.max.messages.kbytes", "32768");
+        config
+    }
+
+    /// A consumer that takes much at once rather than each record when it comes.
+    pub(super) fn patient_consumer(&self) -> ClientConfig {
+        let mut config = self.consumer();
+        config
+            .set("fetch.min.bytes", "65536")
+            .set("fetch.wait.max.ms", self.fetch_wait_ms.min(PATIENCE_MS).to_string());
         config
     }
 

@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, ClientContext};
 use shared_events::topic::TopicSpec;
 
 pub use config::KafkaConfig;
@@ -225,8 +225,22 @@ impl EventLog for KafkaLog {
         match (&self.shared, positions) {
             (Some(shared), [position]) => Ok(Box::new(shared.subscriber(self.clone(), position)?)),
             // Who reads several partitions reads a lot, and not for long: a store its lost events.
-            _ => Ok(Box::new(KafkaSubscriber::new(&self.config, positions)?)),
+            _ => self.reader(&self.config.consumer(), positions),
         }
+    }
+
+    fn patient_subscriber(&self, positions: &[Position]) -> Result<Box<dyn Subscriber>, Error> {
+        self.reader(&self.config.patient_consumer(), positions)
+    }
+}
+
+impl KafkaLog {
+    fn reader(
+        &self,
+        config: &ClientConfig,
+        positions: &[Position],
+    ) -> Result<Box<dyn Subscriber>, Error> {
+        Ok(Box::new(KafkaSubscriber::new(&self.config.brokers, config, positions)?))
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{Offset as KafkaOffset, Timestamp, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset as KafkaOffset, Timestamp, TopicPartitionList};
 use shared_events::wire::IncomingRecord;
 use tracing::{debug, warn};
 
-use super::{KafkaConfig, translate};
+use super::translate;
 use crate::port::{Error, Offset, Position, Received, Subscriber};
 
 /// How long the end of a partition is waited for.
@@ -22,11 +22,15 @@ pub(super) struct KafkaSubscriber {
 }
 
 impl KafkaSubscriber {
-    pub(super) fn new(config: &KafkaConfig, positions: &[Position]) -> Result<Self, Error> {
-        let failed = |error: KafkaError| translate(&config.brokers, &error);
-        let consumer: BaseConsumer = config.consumer().create().map_err(failed)?;
+    pub(super) fn new(
+        brokers: &str,
+        config: &ClientConfig,
+        positions: &[Position],
+    ) -> Result<Self, Error> {
+        let failed = |error: KafkaError| translate(brokers, &error);
+        let consumer: BaseConsumer = config.create().map_err(failed)?;
         consumer.assign(&list(positions).map_err(failed)?).map_err(failed)?;
-        Ok(Self { brokers: config.brokers.clone(), consumer })
+        Ok(Self { brokers: brokers.to_owned(), consumer })
     }
 }
 
