@@ -6,15 +6,19 @@ use event_log::{Offset, Position};
 use inventory_core::SequenceTracker;
 use inventory_core::sequence_tracker::Chunk;
 use rusqlite::Connection;
-use shared_events::{Epoch, ReservationId, Sequence, Sku, StoreId, Version};
+use shared_events::{Epoch, ReservationId, Sequence, Sku, StoreId};
 
+use super::columns::{level, sku, unsigned};
 use super::ledger::parsed;
 use super::{Error, broken};
 use crate::commitments::{AskKey, Change};
 use crate::read_model::{Level, StoreIndex};
 use crate::store::Witness;
 
-/// What a database holds.
+/// Levels that are handed on together.
+const LEVELS_AT_ONCE: usize = 4_096;
+
+/// What a database holds beside levels, of which there are millions.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The broker it was built from.
@@ -23,8 +27,6 @@ pub struct Loaded {
     pub stores: Vec<(StoreId, Witness)>,
     /// Trackers of every life of every store.
     pub trackers: Vec<(StoreIndex, Epoch, SequenceTracker)>,
-    /// All items.
-    pub levels: Vec<(Sku, Level)>,
     /// What stores keep for reservations.
     pub commitments: Vec<LoadedCommitment>,
     /// Where reading goes on.
@@ -39,7 +41,6 @@ pub(super) fn load(connection: &Connection) -> Result<Loaded, Error> {
         cluster_id: rows(connection, "SELECT cluster_id FROM source", |row| Ok(row.get(0)?))?.pop(),
         stores: stores(connection)?,
         trackers: trackers(connection)?,
-        levels: levels(connection)?,
         commitments: commitments(connection)?,
         positions: rows(connection, "SELECT topic, partition, next FROM positions", |row| {
             Ok(Position { topic: row.get(0)?, partition: row.get(1)?, next: Offset(row.get(2)?) })
@@ -89,22 +90,27 @@ fn trackers(connection: &Connection) -> Result<Vec<(StoreIndex, Epoch, SequenceT
     })
 }
 
-fn levels(connection: &Connection) -> Result<Vec<(Sku, Level)>, Error> {
+/// Hands on all levels in parts, until there is no more or nobody takes them.
+pub(super) fn levels(
+    connection: &Connection,
+    take: &mut dyn FnMut(Vec<(Sku, Level)>) -> bool,
+) -> Result<(), Error> {
     let sql =
-        "SELECT store, sku, epoch, sequence, version, on_hand, reserved, occurred_at FROM levels";
-    rows(connection, sql, |row| {
-        let sku = row.get_ref(1)?.as_str().map_err(|error| broken(&error))?;
-        let level = Level {
-            store: StoreIndex(row.get(0)?),
-            epoch: Epoch::new(unsigned(row.get(2)?)),
-            sequence: Sequence::new(unsigned(row.get(3)?)),
-            version: Version::new(unsigned(row.get(4)?)),
-            on_hand: row.get(5)?,
-            reserved: row.get(6)?,
-            occurred_at_ms: row.get(7)?,
-        };
-        Ok((Sku::parse(sku).map_err(|error| broken(&error))?, level))
-    })
+        "SELECT epoch, sequence, version, on_hand, reserved, occurred_at, store, sku FROM levels";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut part = Vec::with_capacity(LEVELS_AT_ONCE);
+    while let Some(row) = rows.next()? {
+        part.push((sku(row, 7)?, level(StoreIndex(row.get(6)?), row)?));
+        if part.len() == LEVELS_AT_ONCE {
+            let full = std::mem::replace(&mut part, Vec::with_capacity(LEVELS_AT_ONCE));
+            if !take(full) {
+                return Ok(());
+            }
+        }
+    }
+    take(part);
+    Ok(())
 }
 
 fn commitments(connection: &Connection) -> Result<Vec<LoadedCommitment>, Error> {
@@ -143,8 +149,4 @@ fn chunk_of(bytes: &[u8]) -> Result<Chunk, Error> {
         *word = u64::from_le_bytes(*bytes);
     }
     Ok(chunk)
-}
-
-const fn unsigned(number: i64) -> u64 {
-    number.unsigned_abs()
 }

@@ -17,9 +17,10 @@ use service_kit::fingerprint::Fingerprint;
 use service_kit::folder::{self, FolderLock};
 use service_kit::sqlite::{self, Schema};
 use shared_events::ledger::Reservation;
-use shared_events::{CommandId, ReservationId};
+use shared_events::{CommandId, ReservationId, Sku};
 
 use crate::ledger::StockCommandRecord;
+use crate::read_model::Level;
 
 pub use ledger::{Filter, Running};
 pub use load::{Loaded, LoadedCommitment};
@@ -124,12 +125,20 @@ impl Database {
         Ok(Reader::new(sqlite::open_read_only(&self.path, SCHEMA)?))
     }
 
-    /// Everything in it, for the memory of a centre that starts.
+    /// Everything in it but levels, for the memory of a centre that starts.
     ///
     /// # Errors
     /// [`Error`].
     pub fn load(&self) -> Result<Loaded, Error> {
         load::load(&self.connection)
+    }
+
+    /// All levels in parts, those of a store one after the other, until nobody takes them any more.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn levels(&self, take: &mut dyn FnMut(Vec<(Sku, Level)>) -> bool) -> Result<(), Error> {
+        load::levels(&self.connection, take)
     }
 
     /// What is still going on in the ledger, and all policies.

@@ -247,7 +247,8 @@ proptest! {
         world.finish();
         world.check();
         let elsewhere = tempfile::tempdir().expect("a folder");
-        check_newcomer(&world.log, elsewhere.path(), &world.committed);
+        let shown = world.centre().picture();
+        check_newcomer(&world.log, elsewhere.path(), &shown);
         world.die(true);
     }
 }
