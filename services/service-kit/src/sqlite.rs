@@ -18,7 +18,7 @@ const PAGES_PER_CHECKPOINT: u32 = 4_000;
 /// split a page look through all of this one (`pcache1TruncateUnsafe`).
 pub const CACHE_KIB: u32 = 8_192;
 /// The same for a reader: it reads in order, or for people.
-const READER_CACHE_KIB: u32 = 256;
+const READER_CACHE_KIB: u32 = 64;
 
 /// What a database file is for, so that one is never taken for another.
 #[derive(Debug, Clone, Copy)]

@@ -161,11 +161,6 @@ pub(super) async fn run_to_end(
     Ok(peak)
 }
 
-/// The most memory that this process has had, in MiB, where the system tells.
-pub(super) fn peak_of_this() -> Option<f64> {
-    peak_mib("self")
-}
-
 fn peak_mib(process: &str) -> Option<f64> {
     Some(kib(&Path::new("/proc").join(process), "VmHWM:")? as f64 / 1_024.0)
 }

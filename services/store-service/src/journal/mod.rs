@@ -315,11 +315,15 @@ fn walk(
         named.take(event);
         visit(event);
     })?;
-    let damage = || match sqlite::damage(connection)? {
-        Some(what) => Ok(Some(what)),
-        None => named.damage(connection, walked.1.sequence),
+    let damage = match sqlite::damage(connection) {
+        Ok(None) => {
+            let named = named.damage(connection, walked.1.sequence);
+            named.unwrap_or_else(|error| Some(format!("{}: {error}", segments::TABLE)))
+        }
+        Ok(Some(what)) => Some(what),
+        Err(error) => Some(error.to_string()),
     };
-    match damage().unwrap_or_else(|error: rusqlite::Error| Some(error.to_string())) {
+    match damage {
         None => Ok(walked),
         Some(what) => Err(Error::Damaged { path: path.to_owned(), what }),
     }

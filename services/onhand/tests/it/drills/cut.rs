@@ -2,9 +2,6 @@
 
 use std::time::Instant;
 
-use reqwest::Client;
-use serde_json::json;
-
 use super::drill::{DARK_AFTER, Drill, MARGIN, STALE_AFTER, STORES, rounds};
 use super::frozen::window;
 use crate::line::{Flow, Way};
@@ -19,7 +16,7 @@ async fn a_relay_that_is_held_up_is_lagging_where_it_reported_and_then_stale_whi
     for _ in 0..rounds(1, 5) {
         let slowed = Instant::now();
         drill.chain.lines["north"].set(Way::ToBroker, Flow::Slow(150_000));
-        deliver(&drill).await;
+        drill.deliver(DELIVERY).await;
         drill.say(format!(
             "north took a delivery of {DELIVERY} items behind a line of 150 kB/s, 2xx"
         ));
@@ -148,16 +145,4 @@ async fn a_heartbeat_that_was_late_in_the_pipe_does_not_make_an_old_number_look_
     drill.chain.lines["north"].both(Flow::Pass);
     drill.fresh_again("north", released, "its own line was healed").await;
     drill.end().await;
-}
-
-/// A delivery for the store's own shelf: one request, one transaction, many events.
-async fn deliver(drill: &Drill) {
-    let lines = (0..DELIVERY).map(|item| {
-        let line = json!({"storeId": "north", "sku": format!("DELIVERED-{item}"), "quantity": 5});
-        format!("{line}\n")
-    });
-    let url = format!("{}/api/commands/inventory/batch", drill.chain.stores[0].service.url);
-    let request = Client::new().post(url).body(lines.collect::<String>());
-    let answer = request.header("content-type", "application/x-ndjson").send().await.unwrap();
-    assert_eq!(answer.status().as_u16(), 200);
 }

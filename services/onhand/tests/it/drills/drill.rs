@@ -4,6 +4,8 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use reqwest::Client;
+use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::watch::{Sample, Watch};
@@ -74,6 +76,18 @@ impl Drill {
     /// Waits until the tills got so many more answers.
     pub(super) async fn sold(&self, answers: usize) {
         self.load.as_ref().expect("tills that sell").more(answers).await;
+    }
+
+    /// A delivery for north's own shelf: one request, one transaction, an event of each item.
+    pub(super) async fn deliver(&self, items: usize) {
+        let lines = (0..items).map(|item| {
+            let sku = format!("DELIVERED-{item}");
+            format!("{}\n", json!({"storeId": "north", "sku": sku, "quantity": 5}))
+        });
+        let url = format!("{}/api/commands/inventory/batch", self.chain.stores[0].service.url);
+        let request = Client::new().post(url).body(lines.collect::<String>());
+        let answer = request.header("content-type", "application/x-ndjson").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
     }
 
     /// Answers the tills got so far.
