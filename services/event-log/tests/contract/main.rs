@@ -81,6 +81,7 @@ promises! {
         a_poll_gives_no_more_than_asked_for,
         what_lies_beyond_an_end_was_written_after_it_was_asked_for, silence_is_no_error,
         a_waiting_reader_gets_what_is_written_later,
+        a_patient_reader_gets_everything_in_order_what_is_written_later_included,
         readers_do_not_disturb_each_other,
         a_position_beyond_the_end_is_lost,
         a_position_before_the_oldest_record_is_lost,

@@ -96,6 +96,25 @@ pub(crate) fn a_waiting_reader_gets_what_is_written_later(adapter: Adapter) {
     });
 }
 
+pub(crate) fn a_patient_reader_gets_everything_in_order_what_is_written_later_included(
+    adapter: Adapter,
+) {
+    let bench = ten(adapter);
+    let mut subscriber = bench.log().patient_subscriber(&bench.beginning()).unwrap();
+    let mut next = Offset(0);
+    for later in 0..3 {
+        bench.publish(&[bench.record("k", later)]);
+        let end = bench.log().extents(&bench.topics[0]).unwrap()[0].high;
+        eventually("the end", DEADLINE, || {
+            for delivery in poll(subscriber.as_mut(), 10).unwrap() {
+                assert!(delivery.offset <= next, "{next:?} was left out");
+                next = next.max(delivery.offset.next());
+            }
+            (next == end).then_some(())
+        });
+    }
+}
+
 pub(crate) fn readers_do_not_disturb_each_other(adapter: Adapter) {
     let bench = ten(adapter);
     let expected = bench.read_all();
