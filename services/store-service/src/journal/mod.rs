@@ -11,7 +11,6 @@ mod renew;
 mod segments;
 
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use event_log::Offset;
 use rusqlite::Connection;
@@ -304,8 +303,7 @@ pub fn reader(folder: &Path) -> Result<Reader, Error> {
     Reader::open(&folder.join(DATABASE))
 }
 
-/// The walk reads the events one after the other; a lookup takes other pages, whose damage it cannot see. SQLite
-/// looks for that at the same time: both read the whole file.
+/// The walk reads the events one after the other; a lookup takes other pages, whose damage it cannot see.
 fn walk(
     connection: &Connection,
     path: &Path,
@@ -313,17 +311,11 @@ fn walk(
     visit: &mut dyn FnMut(&RecordedEvent),
 ) -> Result<(Lineage, Head), Error> {
     let mut named = Named::default();
-    let beside = sqlite::open_read_only(path, SCHEMA)?;
-    let (walked, damage) = thread::scope(|threads| {
-        let damage = threads.spawn(move || sqlite::damage(&beside));
-        let walked = read::walk(connection, state, &mut |event| {
-            named.take(event);
-            visit(event);
-        });
-        (walked, damage.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    let walked = walked?;
-    let damage = match damage {
+    let walked = read::walk(connection, state, &mut |event| {
+        named.take(event);
+        visit(event);
+    })?;
+    let damage = match sqlite::damage(connection) {
         Ok(None) => {
             let named = named.damage(connection, walked.1.sequence);
             named.unwrap_or_else(|error| Some(format!("{}: {error}", segments::TABLE)))
