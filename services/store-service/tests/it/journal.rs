@@ -13,11 +13,11 @@ use store_service::journal::{self, Error, Head, Journal};
 
 use crate::support::{ADJUST, Setup, TestStore, adjust, copy_of, store_id, with};
 
-fn open(folder: &Path) -> Result<Head, Error> {
+pub(crate) fn open(folder: &Path) -> Result<Head, Error> {
     Journal::open(folder, &store_id(), |_| {}).map(|journal| journal.head())
 }
 
-fn database(folder: &Path) -> Connection {
+pub(crate) fn database(folder: &Path) -> Connection {
     Connection::open(folder.join("journal.db")).unwrap()
 }
 

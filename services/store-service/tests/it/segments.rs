@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use inventory_core::{AsOf, StockItem, evolve};
-use rusqlite::Connection;
 use shared_events::event::StockAdjusted;
 use shared_events::reservation::StockCommandRefused;
 use shared_events::{RecordedEvent, Rejection, Sequence, Sku, StockEvent, Timestamp, Version};
 use store_service::journal::{self, Error, Journal, NewEvent};
 
+use crate::journal::{database, open};
 use crate::support::store_id;
 
 /// Events of a segment.
@@ -63,17 +63,9 @@ fn grow(folder: &Path, events: u64) {
     }
 }
 
-fn database(folder: &Path) -> Connection {
-    Connection::open(folder.join("journal.db")).unwrap()
-}
-
 fn sorted_events(folder: &Path) -> u64 {
     let sql = "SELECT count(*) FROM events_by_item";
     database(folder).query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
-}
-
-fn reopen(folder: &Path) -> Result<(), Error> {
-    Journal::open(folder, &store_id(), |_| {}).map(drop)
 }
 
 /// Asks for items at many points and holds the answers against a look through all events.
@@ -133,7 +125,7 @@ fn a_journal_of_the_fourth_layout_is_sorted_at_its_first_start() {
              CREATE INDEX events_by_sku ON events (sku, sequence, occurred_at);",
         )
         .unwrap();
-    reopen(folder.path()).unwrap();
+    open(folder.path()).unwrap();
     assert_eq!(sorted_events(folder.path()), 3 * SEGMENT);
     answers_are_what_the_events_say(folder.path());
     grow(folder.path(), 4 * SEGMENT + 7);
@@ -166,7 +158,7 @@ fn a_segment_that_names_other_events_is_refused_until_it_is_sorted_anew() {
         let damaged = database(folder.path());
         assert!(damaged.execute(damage, []).unwrap() > 0, "{damage}");
         for refused in [
-            reopen(folder.path()).unwrap_err(),
+            open(folder.path()).unwrap_err(),
             journal::verify(folder.path()).map(drop).unwrap_err(),
         ] {
             assert!(matches!(refused, Error::Damaged { .. }), "{damage}: {refused}");
@@ -178,7 +170,7 @@ fn a_segment_that_names_other_events_is_refused_until_it_is_sorted_anew() {
         }
         damaged.execute("DELETE FROM events_by_item", []).unwrap();
         drop(damaged);
-        reopen(folder.path()).unwrap();
+        open(folder.path()).unwrap();
         assert_eq!(sorted_events(folder.path()), 3 * SEGMENT, "{damage}");
         answers_are_what_the_events_say(folder.path());
     }
